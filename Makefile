@@ -1,0 +1,47 @@
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test lint bench bench-check docs train-demo clean
+
+$(BIN)/lungscan: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet -e .
+	touch $@
+
+$(VENV)/.dev: pyproject.toml $(BIN)/lungscan
+	$(BIN)/python -m pip install --quiet 'torch==2.13.0' || true  # where an index has this build it is the small one for CPUs
+	$(BIN)/python -m pip install --quiet -e '.[dev]'
+	touch $@
+
+demo: $(BIN)/lungscan  ## a synthetic chest CT with known nodules, scanned: from nothing to a report
+	$(BIN)/lungscan phantom demo --scans 1 --seed 7
+	$(BIN)/lungscan scan demo/subset0/*.mhd --write json -o demo
+	@echo; echo "The scan, its truth (annotations.csv) and the report (JSON) lie in demo/:"; find demo -type f | sort
+
+test: lint  ## everything CI runs
+	$(BIN)/python -m pytest
+	$(MAKE) --no-print-directory bench-check
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	@rm -rf build/typed && mkdir -p build/typed/lungscan  # the package as installed, kernels and engines inside
+	@ln -s $(CURDIR)/lungscan/* $(CURDIR)/kernels $(CURDIR)/engines build/typed/lungscan/
+	cd build/typed && $(abspath $(BIN))/mypy --config-file $(CURDIR)/pyproject.toml -p lungscan
+
+bench: $(VENV)/.dev  ## every benchmark, whole scans against the plain way included where real scans are at hand
+	$(BIN)/python -m pytest benchmarks -m "" --benchmark-only --benchmark-columns=min,median,max
+
+bench-check: $(VENV)/.dev  ## the short form: fails when a ratio falls under its floor
+	$(BIN)/python -m pytest benchmarks -m "not slow" --benchmark-only --benchmark-columns=min,median,max
+
+docs: $(VENV)/.dev  ## the pictures of README and docs, drawn by the code itself
+	$(BIN)/python docs/pictures.py
+
+train-demo: $(VENV)/.dev  ## the shipped demonstration weights, from nothing
+	$(BIN)/python -m lungscan.training.first -o lungscan/weights/phantom.safetensors
+
+clean:
+	rm -rf $(VENV) demo build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

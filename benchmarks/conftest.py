@@ -1,0 +1,62 @@
+"""What the benchmarks share: a ratio is taken in one run, and only after the results were found equal."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from tests.conftest import data
+
+__all__ = ["data"]
+
+T = TypeVar("T")
+Compare = Callable[..., float]
+
+
+def seconds(run: Callable[[], T], rounds: int) -> tuple[float, T]:
+    """Best time of several rounds, and the last result."""
+    best = float("inf")
+    for _ in range(rounds):
+        start = time.perf_counter()
+        result = run()
+        best = min(best, time.perf_counter() - start)
+    return best, result
+
+
+@pytest.fixture
+def faster(benchmark: BenchmarkFixture) -> Compare:
+    """Time ours against the plain way; fail when the results differ or the ratio is under its floor."""
+
+    def compare(
+        ours: Callable[[], T], plain: Callable[[], T], *, same: Callable[[T, T], None], floor: float, rounds: int = 3
+    ) -> float:
+        expected_s, expected = seconds(plain, 1 if rounds == 1 else 2)
+        got = benchmark.pedantic(ours, rounds=rounds, iterations=1, warmup_rounds=1)
+        same(got, expected)
+        ratio = expected_s / benchmark.stats.stats.min
+        benchmark.extra_info.update(plain_s=round(expected_s, 3), ratio=round(ratio, 2), floor=floor)
+        assert ratio >= floor, f"{ratio:.1f} times faster than the plain way, not {floor}"
+        return ratio
+
+    return compare
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """The table of ratios, under pytest-benchmark's own."""
+    session = getattr(config, "_benchmarksession", None)
+    rows = [b for b in getattr(session, "benchmarks", []) if "ratio" in b.extra_info]
+    if not rows:
+        return
+    terminalreporter.section("times faster than the plain way")
+    for b in rows:
+        info = b.extra_info
+        line = f"{b.name:52} plain {info['plain_s']:8.3f} s   ours {b.stats.min:8.3f} s   x{info['ratio']:<7} (floor {info['floor']})"
+        terminalreporter.write_line(line)
+
+
+ROOT = Path(__file__).resolve().parent.parent

@@ -1,0 +1,41 @@
+"""The classifier: a small 3-D CNN on one crop a candidate, whole in this file (needs torch: training and tests).
+
+Tail (batch norm on raw HU), backbone (blocks of two 3x3x3 convolutions and a max pool), head (one linear layer), after
+*Deep Learning with PyTorch*, chapter 11.
+"""
+
+from __future__ import annotations
+
+import math
+
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+
+class Block(nn.Module):
+    """Two times convolution and ReLU, then half the size."""
+
+    def __init__(self, inside: int, outside: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv3d(inside, outside, 3, padding=1)
+        self.conv2 = nn.Conv3d(outside, outside, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.relu(self.conv1(x))
+        return F.max_pool3d(F.relu(self.conv2(x)), 2)
+
+
+class Cnn3d(nn.Module):
+    """HU crops to two logits, (N, 1, I, R, C) float32 to (N, 2); the second is the class looked for."""
+
+    def __init__(self, crop_irc: tuple[int, int, int], widths: tuple[int, ...]) -> None:
+        super().__init__()
+        self.tail_norm = nn.BatchNorm3d(1)
+        self.blocks = nn.ModuleList(Block(a, b) for a, b in zip([1, *widths], widths, strict=False))
+        self.head = nn.Linear(widths[-1] * math.prod(n >> len(widths) for n in crop_irc), 2)
+
+    def forward(self, hu: Tensor) -> Tensor:
+        x = self.tail_norm(hu)
+        for block in self.blocks:
+            x = block(x)
+        return self.head(x.flatten(1))  # type: ignore[no-any-return]

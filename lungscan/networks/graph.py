@@ -1,0 +1,137 @@
+"""The networks as ONNX, written from card and tensors without torch: every engine starts from this one graph.
+
+The graphs take HU as int16, clip to the card's window, and give probabilities, so all engines see the same numbers:
+
+    segmentation : (N, slices, H, W) int16 -> (N, H, W) float32; H and W are multiples of 2 ** (depth - 1)
+    classifier   : (N, I, R, C) int16 -> (N,) float32, the probability of the class looked for
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from lungscan.weights.card import Card, Cnn3dCard, UNetCard
+
+Tensors = Mapping[str, npt.NDArray[np.float32]]
+OPSET = 17
+NORM_EPSILON = 1e-5  # torch's default, with which the networks were trained
+
+
+@dataclass(frozen=True)
+class Network:
+    """A graph and how to feed it: `rows` is how many rows of a batch go to the engine at once."""
+
+    name: str
+    onnx: bytes
+    rows: int
+
+
+class _Graph:
+    """Nodes in order; each method appends one and returns the name of its output."""
+
+    def __init__(self, tensors: Tensors) -> None:
+        self.tensors = tensors
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: dict[str, npt.NDArray[np.generic]] = {}
+
+    def op(self, kind: str, *inputs: str, **attributes: object) -> str:
+        output = f"{kind.lower()}_{len(self.nodes)}"
+        self.nodes.append(helper.make_node(kind, list(inputs), [output], **attributes))
+        return output
+
+    def constant(self, name: str, value: npt.NDArray[np.generic]) -> str:
+        self.constants[name] = value
+        return name
+
+    def weights(self, *names: str) -> list[str]:
+        return [self.constant(name, self.tensors[name]) for name in names]
+
+    def windowed(self, window_hu: tuple[int, int]) -> str:
+        low = self.constant("window_low", np.array(window_hu[0], np.float32))
+        high = self.constant("window_high", np.array(window_hu[1], np.float32))
+        return self.op("Clip", self.op("Cast", "hu", to=TensorProto.FLOAT), low, high)
+
+    def norm(self, x: str, name: str) -> str:
+        parts = self.weights(*(f"{name}.{part}" for part in ("weight", "bias", "running_mean", "running_var")))
+        return self.op("BatchNormalization", x, *parts, epsilon=NORM_EPSILON)
+
+    def conv(self, x: str, name: str, **attributes: object) -> str:
+        return self.op("Conv", x, *self.weights(f"{name}.weight", f"{name}.bias"), **attributes)
+
+    def conv_relu(self, x: str, name: str, axes: int) -> str:
+        return self.op("Relu", self.conv(x, name, kernel_shape=[3] * axes, pads=[1] * (2 * axes)))
+
+    def model(self, name: str, input_shape: list[str | int], output: str, output_shape: list[str | int]) -> bytes:
+        graph = helper.make_graph(
+            [*self.nodes, helper.make_node("Identity", [output], ["p"])],
+            name,
+            [helper.make_tensor_value_info("hu", TensorProto.INT16, input_shape)],
+            [helper.make_tensor_value_info("p", TensorProto.FLOAT, output_shape)],
+            [numpy_helper.from_array(np.asarray(value), key) for key, value in self.constants.items()],
+        )
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=9)
+        return bytes(model.SerializeToString())
+
+
+def segmentation(card: Card, tensors: Tensors) -> Network:
+    """The U-Net of `lungscan.networks.unet`, from tensors named as there."""
+    slices = 2 * card.input.context_slices + 1
+    g = _Graph(tensors)
+    p = g.op("Sigmoid", _unet(g, card.segmentation, g.windowed(card.input.window_hu)))
+    p = g.op("Squeeze", p, g.constant("channel_axis", np.array([1], np.int64)))
+    return Network("segmentation", g.model("segmentation", ["n", slices, "h", "w"], p, ["n", "h", "w"]), rows=1)
+
+
+def _unet(g: _Graph, card: UNetCard, x: str) -> str:
+    def block(x: str, name: str) -> str:
+        x = g.norm(g.conv_relu(x, f"{name}.conv1", 2), f"{name}.norm1")
+        return g.norm(g.conv_relu(x, f"{name}.conv2", 2), f"{name}.norm2")
+
+    x = g.norm(x, "input_norm")
+    skips: list[str] = []
+    for level in range(card.depth):
+        if level:
+            x = g.op("AveragePool", x, kernel_shape=[2, 2], strides=[2, 2])
+        x = block(x, f"down.{level}")
+        skips.append(x)
+    skips.pop()
+    for step in range(card.depth - 1):
+        up = g.op(
+            "ConvTranspose",
+            x,
+            *g.weights(f"up.{step}.up.weight", f"up.{step}.up.bias"),
+            kernel_shape=[2, 2],
+            strides=[2, 2],
+        )
+        x = block(g.op("Concat", up, skips.pop(), axis=1), f"up.{step}.block")
+    return g.conv(x, "last", kernel_shape=[1, 1])
+
+
+def classifier(name: str, card: Card, cnn: Cnn3dCard, tensors: Tensors) -> Network:
+    """The 3-D CNN of `lungscan.networks.cnn3d`, from tensors named as there."""
+    g = _Graph(tensors)
+    x = g.op("Unsqueeze", g.windowed(card.input.window_hu), g.constant("channel_axis", np.array([1], np.int64)))
+    x = g.norm(x, "tail_norm")
+    for level in range(len(cnn.widths)):
+        x = g.conv_relu(g.conv_relu(x, f"blocks.{level}.conv1", 3), f"blocks.{level}.conv2", 3)
+        x = g.op("MaxPool", x, kernel_shape=[2, 2, 2], strides=[2, 2, 2])
+    x = g.op("Gemm", g.op("Flatten", x), *g.weights("head.weight", "head.bias"), transB=1)
+    p = g.op("Gather", g.op("Softmax", x, axis=1), g.constant("second", np.array(1, np.int64)), axis=1)
+    return Network(name, g.model(name, ["n", *card.input.crop_irc], p, ["n"]), rows=8)
+
+
+def halo(card: UNetCard) -> int:
+    """Pixels beyond an output pixel that can change it, to either side, counted on the first level.
+
+    Every 3x3 convolution of level l reaches 2**l pixels; a block has two, and all levels but the lowest have two blocks.
+    Pooling and its transpose keep inside one cell of the coarsest grid, which adds at most 2**(depth-1) - 1.
+    """
+    lowest = card.depth - 1
+    cell: int = 2**lowest
+    return 2 * cell + 4 * (cell - 1) + cell - 1

@@ -1,0 +1,175 @@
+"""The way of a scan: files → read → normalise → segment → group → classify → diagnose → report."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from lungscan import __version__, weights
+from lungscan.engines import Engine, open_engine
+from lungscan.findings import (
+    Candidate,
+    CandidateCounts,
+    InputFacts,
+    LungFacts,
+    Report,
+    Thresholds,
+    UsedSettings,
+    WeightsFacts,
+)
+from lungscan.networks import graph
+from lungscan.readers import read
+from lungscan.settings import Settings
+from lungscan.stages import Progress, silent
+from lungscan.stages.classify import classify
+from lungscan.stages.diagnose import Diagnosis, diagnose
+from lungscan.stages.group import group
+from lungscan.stages.lungs import Lungs
+from lungscan.stages.normalise import normalise
+from lungscan.stages.segment import Heatmap, segment
+from lungscan.volume import Volume
+
+
+@dataclass(frozen=True)
+class Examination:
+    """A scan with all that led to its report. Candidates and heatmap lie on the grid of `prepared`."""
+
+    volume: Volume
+    prepared: Volume
+    lungs: Lungs | None
+    heatmap: Heatmap
+    candidates: tuple[Candidate, ...]
+    report: Report
+
+
+def scan(path: str | Path, settings: Settings = Settings(), progress: Progress = silent) -> Report:  # noqa: B008 (frozen)
+    """Find the nodules of one chest CT. Raises a LungscanError when the input, the weights or the engine cannot serve."""
+    return examine(path, settings, progress).report
+
+
+def examine(path: str | Path, settings: Settings, progress: Progress = silent) -> Examination:
+    """The seven stages."""
+    clock = Clock()
+    with clock("load"):
+        networks = Networks.open(settings)
+    card, thresholds = networks.weights.card, networks.thresholds(settings)
+    with clock("read"):
+        volume = read(path, settings.series)
+    with clock("normalise"):
+        prepared, lungs = normalise(volume, card.input.spacing_irc_mm, lung_gate=settings.lung_gate)
+    with clock("segment"):
+        heatmap = segment(prepared, lungs, card, networks.segmentation, progress)
+    with clock("group"):
+        candidates = group(heatmap, prepared, lungs, card, thresholds.segmentation)
+    with clock("classify"):
+        candidates = classify(candidates, prepared, card, networks.nodule, networks.malignancy, thresholds.nodule, progress)
+    with clock("diagnose"):
+        diagnosis = diagnose(
+            candidates,
+            prepared.grid,
+            thresholds,
+            card.label_rule,
+            assesses_malignancy=networks.malignancy is not None,
+            file_grid=volume.grid,
+        )
+    with clock("report"):
+        report = _report(volume, lungs, diagnosis, _used(settings, networks, thresholds), clock)
+    return Examination(volume, prepared, lungs, heatmap, tuple(candidates), report)
+
+
+@dataclass(frozen=True)
+class Networks:
+    """The three networks of a weights file, each loaded in an engine."""
+
+    weights: weights.Weights
+    segmentation: Engine
+    nodule: Engine
+    malignancy: Engine | None
+
+    @classmethod
+    def open(cls, settings: Settings) -> Networks:
+        loaded = weights.load(settings.weights or weights.shipped())
+        card = loaded.card
+
+        def engine(network: graph.Network) -> Engine:
+            return open_engine(network, settings.device, settings.engine, settings.precision)
+
+        malignancy = None
+        if card.malignancy is not None and loaded.malignancy is not None:
+            malignancy = engine(graph.classifier("malignancy", card, card.malignancy, loaded.malignancy))
+        return cls(
+            weights=loaded,
+            segmentation=engine(graph.segmentation(card, loaded.segmentation)),
+            nodule=engine(graph.classifier("nodule", card, card.nodule, loaded.nodule)),
+            malignancy=malignancy,
+        )
+
+    def thresholds(self, settings: Settings) -> Thresholds:
+        """The user's, else the card's."""
+        card = self.weights.card.thresholds
+        chosen = (settings.threshold_segmentation, settings.threshold_nodule, settings.threshold_malignancy)
+        own = (card.segmentation, card.nodule, card.malignancy)
+        return Thresholds(*(b if a is None else a for a, b in zip(chosen, own, strict=True)))
+
+
+class Clock:
+    """Seconds a stage."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._started = time.perf_counter()
+
+    @contextmanager
+    def __call__(self, stage: str) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        self.seconds[stage] = time.perf_counter() - start
+
+    def total(self) -> float:
+        return time.perf_counter() - self._started
+
+
+def _used(settings: Settings, networks: Networks, thresholds: Thresholds) -> UsedSettings:
+    engine = networks.segmentation
+    return UsedSettings(
+        weights=WeightsFacts(networks.weights.card.name, networks.weights.sha256),
+        engine=f"{engine.name} {engine.version}",
+        precision=engine.precision,
+        device=engine.device,
+        thresholds=thresholds,
+        rule=networks.weights.card.label_rule,
+        lung_gate=settings.lung_gate,
+    )
+
+
+def _report(volume: Volume, lungs: Lungs | None, diagnosis: Diagnosis, used: UsedSettings, clock: Clock) -> Report:
+    grid, source = volume.grid, volume.source
+    a, b, c = ((float(x), float(y), float(z)) for x, y, z in grid.direction)
+    facts = InputFacts(
+        path=source.path,
+        format=source.format,
+        series_uid=source.series_uid,
+        shape_irc=grid.shape,
+        spacing_irc_mm=grid.spacing_irc_mm,
+        origin_xyz_mm=grid.origin_xyz_mm,
+        direction=(a, b, c),
+        sha256=volume.sha256(),
+        skipped_series=source.skipped_series,
+        facts=source.facts,
+    )
+    return Report(
+        version=__version__,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        input=facts,
+        lungs=None if lungs is None else LungFacts(lungs.volume_ml, lungs.box(grid)),
+        settings=used,
+        nodules=diagnosis.nodules,
+        candidates=CandidateCounts(len(diagnosis.candidates), len(diagnosis.nodules), diagnosis.candidates),
+        patient=diagnosis.patient,
+        warnings=volume.notices,
+        timing_s={**clock.seconds, "total": clock.total()},
+    )

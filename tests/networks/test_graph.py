@@ -1,0 +1,90 @@
+"""The ONNX graph, written without torch, against the torch modules; in every engine."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from lungscan.engines import ENGINES, open_engine
+
+from lungscan.errors import EngineUnavailable, UsageError
+from lungscan.networks import graph
+from lungscan.networks.cnn3d import Cnn3d
+from lungscan.networks.unet import UNet
+from lungscan.weights.card import Card, UNetCard
+from tests.support import random_networks, small_card
+
+
+@pytest.fixture(scope="module", params=[(1, 4), (2, 6), (3, 8), (4, 4)], ids=lambda p: f"depth {p[0]}")
+def card(request: pytest.FixtureRequest) -> Card:
+    depth, width = request.param
+    return replace(small_card(), segmentation=UNetCard(depth, width))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_segmentation_equals_torch(card: Card, engine: str) -> None:
+    networks = random_networks(card)
+    ours = open_engine(graph.segmentation(card, networks["segmentation"]), "cpu", engine, "fp32")
+    hu = np.random.default_rng(0).integers(-2000, 2000, (3, 7, 32, 40)).astype(np.int16)
+    module = UNet(7, card.segmentation.depth, card.segmentation.width).eval()
+    module.load_state_dict({k: torch.from_numpy(v) for k, v in networks["segmentation"].items()}, strict=False)
+    with torch.inference_mode():
+        expected = torch.sigmoid(module(torch.from_numpy(hu).float().clamp(-1000, 400)))[:, 0].numpy()
+    np.testing.assert_allclose(ours(hu), expected, atol=2e-5)
+    assert expected.std() > 1e-3
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_classifier_equals_torch(engine: str) -> None:
+    card = small_card()
+    tensors = random_networks(card)["nodule"]
+    ours = open_engine(graph.classifier("nodule", card, card.nodule, tensors), "cpu", engine, "fp32")
+    hu = np.random.default_rng(0).integers(-2000, 2000, (11, *card.input.crop_irc)).astype(np.int16)
+    module = Cnn3d(card.input.crop_irc, card.nodule.widths).eval()
+    module.load_state_dict({k: torch.from_numpy(v) for k, v in tensors.items()}, strict=False)
+    with torch.inference_mode():
+        expected = torch.softmax(module(torch.from_numpy(hu).float().clamp(-1000, 400)[:, None]), 1)[:, 1].numpy()
+    np.testing.assert_allclose(ours(hu), expected, atol=2e-5)
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3, 4])
+def test_halo_is_how_far_a_pixel_reaches(depth: int) -> None:
+    """Gradients of single output pixels against the input, at every place within a cell of the coarsest grid."""
+    card = UNetCard(depth, 2)
+    module = UNet(1, depth, 2).double().eval()
+    for parameter in module.parameters():
+        parameter.data.abs_()  # no ReLU shuts a way
+    size = 2 * graph.halo(card) + 4 * 2 ** (depth - 1)
+    size += -size % 2 ** (depth - 1)
+    middle = size // 2 // 2 ** (depth - 1) * 2 ** (depth - 1)
+    reach = 0
+    for place in range(middle, middle + 2 ** (depth - 1)):
+        x = torch.rand(1, 1, size, size, dtype=torch.float64, requires_grad=True)
+        y = module(x)
+        y[0, 0, place, place].backward()
+        assert x.grad is not None
+        touched = torch.nonzero(x.grad[0, 0].abs().sum(1)).flatten()
+        reach = max(reach, place - int(touched[0]), int(touched[-1]) - place)
+    assert reach <= graph.halo(card) <= reach + 2 ** (depth - 1)
+
+
+def test_a_batch_may_be_cut_anywhere() -> None:
+    card = small_card()
+    engine = open_engine(
+        graph.classifier("nodule", card, card.nodule, random_networks(card)["nodule"]), "cpu", "openvino", "fp32"
+    )
+    hu = np.random.default_rng(3).integers(-1000, 400, (19, *card.input.crop_irc)).astype(np.int16)
+    np.testing.assert_allclose(engine(hu), np.concatenate([engine(hu[:5]), engine(hu[5:])]), atol=1e-6)
+
+
+def test_refusals() -> None:
+    card = small_card()
+    network = graph.classifier("nodule", card, card.nodule, random_networks(card)["nodule"])
+    with pytest.raises(UsageError, match="openvino, onnxruntime"):
+        open_engine(network, engine="caffe")
+    with pytest.raises(EngineUnavailable, match="--device cpu"):
+        open_engine(network, device="cuda")
+    with pytest.raises(EngineUnavailable, match="fp32"):
+        open_engine(network, engine="onnxruntime", precision="bf16")
