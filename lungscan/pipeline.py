@@ -31,7 +31,8 @@ from lungscan.stages.group import group
 from lungscan.stages.lungs import Lungs
 from lungscan.stages.normalise import normalise
 from lungscan.stages.segment import Heatmap, segment
-from lungscan.volume import Volume
+from lungscan.volume import Notice, Volume
+from lungscan.weights.card import Card
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,8 @@ def examine(path: str | Path, settings: Settings, progress: Progress = silent) -
             file_grid=volume.grid,
         )
     with clock("report"):
-        report = _report(volume, lungs, diagnosis, _used(settings, networks, thresholds), clock)
+        warnings = (*volume.notices, *_caveats(card))
+        report = _report(volume, lungs, diagnosis, _used(settings, networks, thresholds), warnings, clock)
     return Examination(volume, prepared, lungs, heatmap, tuple(candidates), report)
 
 
@@ -146,7 +148,19 @@ def _used(settings: Settings, networks: Networks, thresholds: Thresholds) -> Use
     )
 
 
-def _report(volume: Volume, lungs: Lungs | None, diagnosis: Diagnosis, used: UsedSettings, clock: Clock) -> Report:
+def _caveats(card: Card) -> tuple[Notice, ...]:
+    """What the weights' card wants every reader of a report to know."""
+    return (Notice("weights", card.about["warning"]),) if "warning" in card.about else ()
+
+
+def _report(
+    volume: Volume,
+    lungs: Lungs | None,
+    diagnosis: Diagnosis,
+    used: UsedSettings,
+    warnings: tuple[Notice, ...],
+    clock: Clock,
+) -> Report:
     grid, source = volume.grid, volume.source
     a, b, c = ((float(x), float(y), float(z)) for x, y, z in grid.direction)
     facts = InputFacts(
@@ -170,6 +184,6 @@ def _report(volume: Volume, lungs: Lungs | None, diagnosis: Diagnosis, used: Use
         nodules=diagnosis.nodules,
         candidates=CandidateCounts(len(diagnosis.candidates), len(diagnosis.nodules), diagnosis.candidates),
         patient=diagnosis.patient,
-        warnings=volume.notices,
+        warnings=warnings,
         timing_s={**clock.seconds, "total": clock.total()},
     )

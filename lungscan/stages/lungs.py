@@ -14,24 +14,24 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from lungscan.errors import InputRefused
-from lungscan.volume import AIR_HU, Array, Box, Grid, Triple, Volume
+from lungscan.stages.morphology import Mask, close, dilate, peeled
+from lungscan.volume import AIR_HU, Array, Box, Grid, Volume
 
-Mask = npt.NDArray[np.bool_]
 Coarse = npt.NDArray[np.float32]
 
 COARSE_MM = 3.75
-"""About the edge of the coarse voxels: lungs and their walls are still resolved, and noise of sharp kernels is averaged out."""
+"""About the edge of the coarse voxels: walls of the lungs are still resolved, and sharp kernels' noise is averaged out."""
 
 AIR_BELOW_HU = -400.0
 """Halfway between lung (-850) and soft tissue (50): the usual threshold of aerated lung."""
 
 GAS_BELOW_HU = -955.0
-"""Air around the patient, in the bowel and in the trachea lies near -1000; lung holds tissue and blood, even in emphysema."""
+"""Air around the patient, in bowel and trachea lies near -1000; lung holds tissue and blood, even in emphysema."""
 
 PADDING_NOISE_HU = 4.0
 """A block so close to the lowest value lies outside the scanner's circular field of view; noise keeps most air above."""
 
-PIECE_ML = 15.0
+PIECE_ML = 20.0
 """A smaller pocket is not taken for a part of a lung of its own; closing brings back what lies beside one."""
 
 CORE_SHARE = 0.1
@@ -40,14 +40,21 @@ CORE_SHARE = 0.1
 TISSUE_ABOVE_HU = -200.0
 """Soft tissue and fat."""
 
+WALL_MM = 10.0
+"""Least tissue of a chest wall, front or back; a table's shell is thinner."""
+
+AMID_SHARE = 0.4
+"""Least share of a piece that has such walls. Five real scans: whole lungs over .9, the air around the patient under .4,
+even where the patient overfills the scanner and that air reads -750; lungs that the field of view cuts lie between."""
+
 LUNGS_ML = 400.0
 """Less aerated lung than this, both sides together, is no chest CT: bases in an abdominal scan, or another organ."""
 
-CLOSING_MM = 30.0
-"""Radius of the ball that closes each lung: what hides from it (a mass of 60 mm against a wall, the hilum) is filled."""
+CLOSING_MM = 40.0
+"""Radius of the ball that closes each lung: what hides from it (a mass of 80 mm against a wall, the hilum) is filled."""
 
-MARGIN_MM = 5.0
-"""How far the mask reaches beyond the closed lungs: the pleura, and half a coarse voxel's error."""
+MARGIN_MM = 8.0
+"""How far the mask reaches beyond the closed lungs: the pleura, what grows into it, and half a coarse voxel's error."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +113,7 @@ def find_lungs(volume: Volume) -> Lungs:
 
 
 def _block_means(volume: Volume) -> tuple[Coarse, Grid]:
-    """Mean HU of blocks of whole voxels, about COARSE_MM wide; what is left at the far ends (less than a block) is left out."""
+    """Mean HU of blocks of whole voxels, about COARSE_MM wide; less than a block at the far ends is left out."""
     fine = volume.grid
     f_i, f_r, f_c = factors = [
         min(max(1, round(COARSE_MM / s)), n) for s, n in zip(fine.spacing_irc_mm, fine.shape, strict=True)
@@ -124,64 +131,68 @@ def _block_means(volume: Volume) -> tuple[Coarse, Grid]:
 
 
 def _aerated(hu: Coarse, grid: Grid) -> Mask:
-    """Air inside the body that is lung by its size, density and place; without the air around the patient, in trachea and bowel.
+    """Air inside the body that is lung by size, density and place; not the air around the patient, in trachea and bowel.
 
     Lungs may lie open to what is outside the field of view: that is taken out first, with the blocks that it shares.
     """
-    padding = hu <= max(float(hu.min()), AIR_HU) + PADDING_NOISE_HU
+    padding = hu <= min(max(float(hu.min()), AIR_HU) + PADDING_NOISE_HU, GAS_BELOW_HU)
     air = (hu < AIR_BELOW_HU) & ~ndimage.binary_dilation(padding, structure=_PLANE)
+    amid = _amid_tissue(hu, grid)
 
-    labels, count = ndimage.label(air, structure=_PLANE)
-    gas = _Pieces.measure(hu, labels, count, _PLANE)
-    air &= (gas.core_hu >= GAS_BELOW_HU)[labels]
+    slice_by_slice = _Pieces.measure(hu, air, amid, _PLANE)
+    air &= slice_by_slice.like_lung[slice_by_slice.labels]
 
-    labels, count = ndimage.label(air)
-    pieces = _Pieces.measure(hu, labels, count, _SPACE)
-    lung = (pieces.sizes * grid.voxel_mm3 / 1000 >= PIECE_ML) & (pieces.core_hu >= GAS_BELOW_HU)
+    pieces = _Pieces.measure(hu, air, amid, _SPACE)
+    lung = pieces.like_lung & (pieces.sizes * grid.voxel_mm3 / 1000 >= PIECE_ML)
     lung &= pieces.core_sizes >= CORE_SHARE * pieces.sizes
-    lung[0] = False
-    for piece in np.flatnonzero(lung):
-        lung[piece] = _amid_tissue(hu, labels == piece)
-    return np.asarray(lung[labels])
+    return np.asarray(lung[pieces.labels])
+
+
+def _amid_tissue(hu: Coarse, grid: Grid) -> Mask:
+    """Voxels with a wall of tissue in front, behind and at one side at least (the field of view may cut off the other).
+
+    Air around the patient has none in front or behind; what lies in a table has its thin shell alone behind it.
+    """
+    tissue = hu > TISSUE_ABOVE_HU
+
+    def walls(axis: int) -> tuple[Mask, Mask]:
+        before = np.cumsum(tissue, axis=axis, dtype=np.int16)
+        behind = np.take(before, [-1], axis=axis) - before
+        needed = WALL_MM / grid.spacing_irc_mm[axis]
+        return before >= needed, behind >= needed
+
+    front, back = walls(1)
+    right, left = walls(2)
+    return front & back & (right | left)
 
 
 @dataclass(frozen=True)
 class _Pieces:
-    """Sizes in voxels and the mean HU of each label's core: what is left when its outermost voxels are peeled off.
+    """Connected pieces of air, and for each label: voxels, voxels of its core, and whether it is like lung.
 
-    The peel takes away blocks that are half wall, so that bowel gas is told from lung; a piece without core counts whole.
+    The core is what remains when the outermost voxels, which are half wall, are peeled off: its mean HU tells bowel gas from
+    lung. A piece without a core counts whole.
     """
 
+    labels: npt.NDArray[np.int32]
     sizes: Array
     core_sizes: Array
-    core_hu: Array
+    like_lung: Mask
 
     @classmethod
-    def measure(cls, hu: Coarse, labels: npt.NDArray[np.int32], count: int, neighbours: Mask) -> _Pieces:
-        core = ndimage.binary_erosion(labels > 0, structure=neighbours, border_value=1)
+    def measure(cls, hu: Coarse, air: Mask, amid: Mask, neighbours: Mask) -> _Pieces:
+        labels, count = ndimage.label(air, structure=neighbours)
+        at = np.flatnonzero(air)
+        label, value, core = labels.ravel()[at], hu.ravel()[at], peeled(air, neighbours).ravel()[at]
 
-        def sums(where: Mask) -> tuple[Array, Array]:
-            n = np.bincount(labels[where], minlength=count + 1).astype(np.float64)
-            return n, np.bincount(labels[where], hu[where], minlength=count + 1)
+        def total(values: npt.NDArray[np.generic]) -> Array:
+            return np.bincount(label, values, minlength=count + 1).astype(np.float64, copy=False)
 
-        sizes, totals = sums(labels > 0)
-        core_sizes, core_totals = sums(core)
-        has_core = core_sizes > 0
-        core_hu = np.where(has_core, core_totals, totals) / np.maximum(np.where(has_core, core_sizes, sizes), 1)
-        return cls(sizes, core_sizes, core_hu)
-
-
-def _amid_tissue(hu: Coarse, piece: Mask) -> bool:
-    """Whether the centre of a piece lies between the patient's front, back and sides; a table's foam does not."""
-    tissue = hu > TISSUE_ABOVE_HU
-    for axis in (1, 2):
-        others = tuple(k for k in range(3) if k != axis)
-        below = np.cumsum(tissue.sum(axis=others)) / max(tissue.sum(), 1)
-        profile = piece.sum(axis=others)
-        centre = int(profile @ np.arange(len(profile)) / profile.sum())
-        if not 0.03 < below[centre] < 0.97:
-            return False
-    return True
+        sizes, core_sizes = total(np.ones_like(value)), total(core)
+        hu_sum = np.where(core_sizes > 0, total(value * core), total(value))
+        mean = hu_sum / np.maximum(np.where(core_sizes > 0, core_sizes, sizes), 1)
+        like_lung = (mean >= GAS_BELOW_HU) & (total(amid.ravel()[at]) >= AMID_SHARE * sizes)
+        return cls(labels, sizes, core_sizes, like_lung)
 
 
 def _hemithoraces(pieces: Mask, grid: Grid) -> tuple[Mask, Grid]:
@@ -198,53 +209,21 @@ def _hemithoraces(pieces: Mask, grid: Grid) -> tuple[Mask, Grid]:
         lung[side] = padded[side]
         if lung.any():
             box = tuple(slice(low, high) for low, high in _bounds(lung))
-            closed[box] |= _close(lung[box], grid.spacing_irc_mm)
+            closed[box] |= close(lung[box], CLOSING_MM, grid.spacing_irc_mm)
     margin = [int(np.ceil(MARGIN_MM / s)) for s in grid.spacing_irc_mm]
     inner = tuple(slice(n - m, size - n + m) for n, m, size in zip(reach, margin, padded.shape, strict=True))
-    mask = _dilate(closed[inner], MARGIN_MM, grid.spacing_irc_mm)
-    outer = grid.part(tuple((-m, size + m) for m, size in zip(margin, grid.shape, strict=True)))
-    return mask, outer
+    mask = dilate(closed[inner], MARGIN_MM, grid.spacing_irc_mm)
+    i, r, c = ((-m, size + m) for m, size in zip(margin, grid.shape, strict=True))
+    return mask, grid.part((i, r, c))
 
 
 def _middle(pieces: Mask) -> int:
-    """The column between the lungs: where least lung is, in the middle third of what they span."""
+    """The column between the lungs: where least lung is, in the middle third of what they span; 0 with one lung alone."""
     profile = pieces.sum(axis=(0, 1))
     low, high = np.flatnonzero(profile)[[0, -1]]
     third = (high - low) // 3
-    return int(low + third + np.argmin(profile[low + third : high - third + 1]))
-
-
-def _close(mask: Mask, spacing_irc_mm: Triple) -> Mask:
-    """Morphological closing by a ball of CLOSING_MM."""
-    room = [int(np.ceil(CLOSING_MM / s)) for s in spacing_irc_mm]
-    grown = _dilate(np.pad(mask, [(n, n) for n in room]), CLOSING_MM, spacing_irc_mm)
-    shrunk = ~_dilate(~grown, CLOSING_MM, spacing_irc_mm)
-    return shrunk[tuple(slice(n, n + size) for n, size in zip(room, mask.shape, strict=True))]
-
-
-def _dilate(mask: Mask, radius_mm: float, spacing_irc_mm: Triple) -> Mask:
-    """Dilation by a ball, nothing lying outside: runs along columns, ORed for each line of the ball. Faster than a transform."""
-    s_i, s_r, s_c = spacing_irc_mm
-    n_i, n_r = int(radius_mm / s_i), int(radius_mm / s_r)
-    runs = [mask]
-    for k in range(1, int(radius_mm / s_c) + 1):
-        run = runs[-1].copy()
-        run[:, :, k:] |= mask[:, :, :-k]
-        run[:, :, :-k] |= mask[:, :, k:]
-        runs.append(run)
-    out = np.zeros_like(mask)
-    for i in range(-n_i, n_i + 1):
-        for r in range(-n_r, n_r + 1):
-            left = radius_mm**2 - (i * s_i) ** 2 - (r * s_r) ** 2
-            if left >= 0:
-                to, at = _shifted(i, mask.shape[0]), _shifted(r, mask.shape[1])
-                out[to[0], at[0]] |= runs[int(left**0.5 / s_c)][to[1], at[1]]
-    return out
-
-
-def _shifted(by: int, size: int) -> tuple[slice, slice]:
-    """Where a shifted axis lands, and what of it lands there."""
-    return slice(max(by, 0), size + min(by, 0)), slice(max(-by, 0), size - max(by, 0))
+    valley = low + third + np.argmin(profile[low + third : high - third + 1])
+    return int(valley) if profile[valley] < profile.max() / 2 else 0
 
 
 def _bounds(mask: Mask) -> Box:

@@ -48,12 +48,12 @@ def segment(volume: Volume, lungs: Lungs | None, card: Card, engine: Engine, pro
         slab = ((start, stop), *box[1:]) if lungs is None else lungs.slab_box(volume.grid, start, stop)
         if slab is None:
             continue
-        _, (r0, r1), (c0, c1) = slab
+        (i0, i1), (r0, r1), (c0, c1) = slab
         hu, (r_at, c_at) = _cut(volume.hu, slab, card)
         stacks = np.moveaxis(sliding_window_view(hu, 2 * card.input.context_slices + 1, axis=0, writeable=True), -1, 1)
         p = engine(stacks)
         inside = p[:, r0 - r_at : r1 - r_at, c0 - c_at : c1 - c_at]
-        values[start - first : stop - first, r0 - top : r1 - top, c0 - left : c1 - left] = inside
+        values[i0 - first : i1 - first, r0 - top : r1 - top, c0 - left : c1 - left] = inside
     progress("segment", last - first, last - first)
     return Heatmap(values, box, volume.grid.part(box))
 
