@@ -7,9 +7,7 @@ from typing import Annotated
 
 import typer
 
-weights = typer.Typer(
-    name="weights", help="Look at a weights file, or import the book's checkpoints.", no_args_is_help=True
-)
+weights = typer.Typer(name="weights", help="Look at a weights file, or import the book's checkpoints.", no_args_is_help=True)
 
 
 @weights.command(name="import")

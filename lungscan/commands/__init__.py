@@ -1,0 +1,70 @@
+"""The command line: one thin file a subcommand. Every failure becomes one sentence and an exit code here, in `main`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from lungscan import __version__
+from lungscan.commands.doctor import doctor
+from lungscan.commands.explain import explain
+from lungscan.commands.inspect import inspect
+from lungscan.commands.phantom import phantom
+from lungscan.commands.scan import scan
+from lungscan.commands.weights import weights
+from lungscan.errors import LungscanError
+
+app = typer.Typer(
+    name="lungscan",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="From a chest CT to a report of its lung nodules. It helps a radiologist look; it is no medical device.",
+    epilog="Example: lungscan scan SCAN.zip",
+)
+for command in (scan, explain, inspect, phantom, doctor):
+    app.command()(command)
+app.add_typer(weights)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"lungscan {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Run the command line and exit with its code."""
+    verbose = "--verbose" in sys.argv
+    try:
+        app()
+    except LungscanError as error:
+        if verbose:
+            raise
+        _fail(str(error), error.exit_code)
+    except KeyboardInterrupt:
+        _fail("interrupted; what was finished is kept.", 130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
+    except Exception as error:
+        if verbose:
+            raise
+        _fail(f"unexpected {type(error).__name__}: {error}; run again with --verbose and report it.", 1)
+
+
+def _fail(sentence: str, code: int) -> None:
+    from lungscan.report.text import harmless
+
+    print(f"lungscan: {harmless(sentence, longest=2000)}", file=sys.stderr)
+    sys.exit(code)

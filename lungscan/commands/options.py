@@ -1,0 +1,67 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from lungscan.settings import Settings
+
+
+class Device(str, Enum):
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+
+
+class EngineName(str, Enum):
+    auto = "auto"
+    openvino = "openvino"
+    onnxruntime = "onnxruntime"
+
+
+class Precision(str, Enum):
+    auto = "auto"
+    fp32 = "fp32"
+    bf16 = "bf16"
+    fp16 = "fp16"
+
+
+ScanPath = Annotated[
+    Path, typer.Argument(help="DICOM folder or zip, a DICOM file, .mhd, .mha, .nii, .nii.gz, .nrrd.", show_default=False)
+]
+Series = Annotated[str | None, typer.Option(help="UID of the series to read, when there are several.", show_default=False)]
+WeightsFile = Annotated[Path | None, typer.Option(help="A weights file; the shipped one when left out.", show_default=False)]
+DeviceOption = Annotated[Device, typer.Option(help="Where the networks run.")]
+EngineOption = Annotated[EngineName, typer.Option(help="What runs the networks.")]
+PrecisionOption = Annotated[Precision, typer.Option(help="auto: what the device runs natively.")]
+LungGate = Annotated[bool, typer.Option(help="Search the lungs alone, or everywhere.")]
+_P = "; the card's own when left out."
+Segmentation = Annotated[
+    float | None, typer.Option(min=0.001, max=0.999, help=f"Least probability of a voxel{_P}", show_default=False)
+]
+Nodule = Annotated[float | None, typer.Option(min=0.0, max=1.0, help=f"Least P(nodule) of a nodule{_P}", show_default=False)]
+Malignancy = Annotated[
+    float | None, typer.Option(min=0.0, max=1.0, help=f"Least P(malignant) of a suspicious one{_P}", show_default=False)
+]
+AsJson = Annotated[bool, typer.Option("--json", help="JSON alone on stdout.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="No progress on stderr.")]
+Verbose = Annotated[bool, typer.Option("--verbose", help="A traceback when something fails.")]
+
+
+def settings(
+    series: str | None,
+    weights: Path | None,
+    device: Device,
+    engine: EngineName,
+    precision: Precision,
+    lung_gate: bool,
+    thresholds: tuple[float | None, float | None, float | None],
+) -> Settings:
+    from lungscan.settings import Settings
+
+    return Settings(weights, series, device.value, engine.value, precision.value, lung_gate, *thresholds)

@@ -1,0 +1,148 @@
+"""NIfTI-1: `.nii`, `.nii.gz` or `.hdr` with `.img`. RAS millimetres in the file, LPS in the volume.
+
+The sform counts when its code is over 0, else the qform; a file with neither has no place in the patient and is refused.
+Column runs fastest. (NIfTI-1.1, nifti1.h.)
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+import zlib
+from collections.abc import Callable
+
+import numpy as np
+
+from lungscan.errors import InputRefused
+from lungscan.readers.archive import Member
+from lungscan.readers.gate import as_hu
+from lungscan.readers.grids import from_affine, sized
+from lungscan.volume import Array, Source, Volume
+
+HEADER = 348
+TYPES = {4: "i2", 8: "i4", 16: "f4", 64: "f8", 512: "u2", 768: "u4"}
+UNITS_MM = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}
+CORNER_MM = 0.5
+"""How far sform and qform may place a corner apart before they contradict each other."""
+
+MOST = 2**34
+
+
+def read(member: Member, beside: Callable[[str], Member]) -> Volume:
+    """Volume of a NIfTI file, its data whole and its checksum right."""
+    name = member.name
+    data = member.data()
+    if data[:2] == b"\x1f\x8b":
+        data = gunzipped(name, data)
+    if len(data) < HEADER or data[344:348] not in (b"n+1\0", b"ni1\0"):
+        raise InputRefused(f"{name} is no NIfTI-1 file; Analyze files say nothing of the patient's sides.")
+    order = next((o for o in "<>" if struct.unpack_from(o + "i", data)[0] == HEADER), None)
+    if order is None:
+        raise InputRefused(f"{name} has a damaged NIfTI header.")
+    header = _Header(name, order, data[:HEADER])
+    shape = header.shape()
+    grid = from_affine(name, shape, header.affine(shape))
+    dtype = header.dtype()
+    wanted = dtype.itemsize * math.prod(shape)
+    if data[344:348] == b"ni1\0":
+        image = beside(name.rsplit("/", 1)[-1][:-4] + ".img").data()
+        raw = gunzipped(name, image) if image[:2] == b"\x1f\x8b" else image
+    else:
+        offset = header.floats(108, 1)[0]
+        if offset < 352 or offset != int(offset):
+            raise InputRefused(f"{name}: its data start at byte {offset:g}, inside the header.")
+        raw = data[int(offset) :]
+        if len(raw) > wanted and not any(raw[wanted:]):
+            raw = raw[:wanted]
+    values = np.frombuffer(sized(name, raw, wanted), dtype).reshape(shape)
+    slope, intercept = header.floats(112, 2)
+    if not np.isfinite([slope, intercept]).all() or (slope == 0 and intercept != 0):
+        raise InputRefused(f"{name}: its scaling (slope {slope:g}, intercept {intercept:g}) says nothing.")
+    if (slope, intercept) in ((0, 0), (1, 0)):
+        hu = values.astype(np.int16) if TYPES.get(header.code) == "i2" else as_hu(values, name)
+    else:
+        hu = as_hu(values * np.float64(slope) + np.float64(intercept), name)
+    stem = name.rsplit("/", 1)[-1].removesuffix(".gz").rsplit(".", 1)[0]
+    return Volume(hu, grid, Source(name, "nifti", stem))
+
+
+def gunzipped(name: str, data: bytes) -> bytes:
+    """All members of a gzip file, each to its end and checksum; only zero bytes may follow."""
+    parts: list[bytes] = []
+    total = 0
+    while data.strip(b"\0"):
+        inflater = zlib.decompressobj(wbits=31)
+        try:
+            part = inflater.decompress(data, MOST - total)
+        except zlib.error as error:
+            raise InputRefused(f"{name} is damaged: {error}.") from error
+        if not inflater.eof:
+            raise InputRefused(f"{name} ends early; get a whole copy.")
+        parts.append(part)
+        total += len(part)
+        data = inflater.unused_data
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+class _Header:
+    """The fields of a NIfTI-1 header that place and scale the voxels."""
+
+    def __init__(self, name: str, order: str, data: bytes) -> None:
+        self.name, self.order, self.data = name, order, data
+        self.code = self.shorts(70, 1)[0]
+
+    def shorts(self, at: int, count: int) -> tuple[int, ...]:
+        return struct.unpack_from(f"{self.order}{count}h", self.data, at)
+
+    def floats(self, at: int, count: int) -> tuple[float, ...]:
+        return struct.unpack_from(f"{self.order}{count}f", self.data, at)
+
+    def dtype(self) -> np.dtype[np.generic]:
+        if self.code not in TYPES:
+            raise InputRefused(f"{self.name} holds values of type {self.code}, which are not HU.")
+        return np.dtype(self.order + TYPES[self.code])
+
+    def shape(self) -> tuple[int, int, int]:
+        """Slices, rows, columns."""
+        dims = self.shorts(40, 8)
+        if not 3 <= dims[0] <= 7 or any(n != 1 for n in dims[4 : dims[0] + 1]) or any(n > 1 for n in dims[dims[0] + 1 :]):
+            raise InputRefused(f"{self.name} has dimensions {dims[1 : dims[0] + 1]}; lungscan reads one 3-D volume.")
+        return dims[3], dims[2], dims[1]
+
+    def affine(self, shape: tuple[int, int, int]) -> Array:
+        """4x4, from column, row and slice to LPS millimetres."""
+        units = UNITS_MM.get(self.data[123] & 7)
+        qform_code, sform_code = self.shorts(252, 2)
+        if units is None or (qform_code <= 0 and sform_code <= 0):
+            raise InputRefused(f"{self.name} does not say how it lies in the patient (no sform, no qform).")
+        forms = [form() for code, form in ((sform_code, self._sform), (qform_code, self._qform)) if code > 0]
+        corners = np.array([[x, y, z, 1] for x in (0, shape[2]) for y in (0, shape[1]) for z in (0, shape[0])]).T
+        if len(forms) == 2 and not np.abs((forms[0] - forms[1]) @ corners).max() * units <= CORNER_MM:
+            raise InputRefused(f"{self.name}: its sform and qform place it differently in the patient; keep one of them.")
+        affine = np.diag([-units, -units, units, 1.0]) @ forms[0]
+        steps, said = np.linalg.norm(affine[:3, :3], axis=0), np.abs(self.floats(80, 3)) * units
+        if not np.allclose(steps, said, rtol=0.01):
+            raise InputRefused(f"{self.name}: its pixdim ({said}) and its axes ({steps}) differ in length.")
+        return np.asarray(affine)
+
+    def _sform(self) -> Array:
+        return np.vstack([np.array(self.floats(280, 12)).reshape(3, 4), [0, 0, 0, 1]])
+
+    def _qform(self) -> Array:
+        b, c, d, x, y, z = self.floats(256, 6)
+        rest = 1 - b * b - c * c - d * d
+        if not rest > -1e-5:
+            raise InputRefused(f"{self.name}: its qform holds no rotation.")
+        a = math.sqrt(max(rest, 0))
+        rotation = np.array(
+            [
+                [a * a + b * b - c * c - d * d, 2 * (b * c - a * d), 2 * (b * d + a * c)],
+                [2 * (b * c + a * d), a * a + c * c - b * b - d * d, 2 * (c * d - a * b)],
+                [2 * (b * d - a * c), 2 * (c * d + a * b), a * a + d * d - b * b - c * c],
+            ]
+        )
+        qfac, *pixdim = self.floats(76, 4)
+        affine = np.eye(4)
+        affine[:3, :3] = rotation * pixdim * [1, 1, -1 if qfac < 0 else 1]
+        affine[:3, 3] = x, y, z
+        return affine
