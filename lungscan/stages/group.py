@@ -13,7 +13,7 @@ from lungscan.kernels.erosion import erode
 from lungscan.kernels.moments import moments
 from lungscan.stages.lungs import Lungs
 from lungscan.stages.segment import Heatmap
-from lungscan.volume import Box, Volume, triple
+from lungscan.volume import Volume
 from lungscan.weights.card import Card
 
 Flat = npt.NDArray[np.int64]
@@ -33,14 +33,15 @@ def group(heatmap: Heatmap, volume: Volume, lungs: Lungs | None, card: Card, thr
     while levels[-1] > threshold:
         levels.append(levels[-1] / 2)
     found: list[Candidate] = []
-    taken = np.empty(0, np.int64)
+    taken: list[Flat] = []
     for level in levels:
         voxels = over(heatmap.values, level)
         if card.grouping.cleanup == "erosion":
             voxels = erode(voxels, heatmap.values.shape)
         component, count = components(voxels, heatmap.values.shape, card.grouping.connectivity)
         new = np.ones(count, bool)
-        new[component[np.isin(voxels, taken, assume_unique=True)]] = False
+        if taken:
+            new[component[np.isin(voxels, np.concatenate(taken))]] = False
         if lungs is not None:
             inside = lungs.contains(heatmap.grid.xyz(np.stack(np.unravel_index(voxels, heatmap.values.shape), axis=1)))
             new &= np.bincount(component, weights=inside, minlength=count) > 0
@@ -48,7 +49,7 @@ def group(heatmap: Heatmap, volume: Volume, lungs: Lungs | None, card: Card, thr
         kept = new[component]
         voxels, component = voxels[kept], (np.cumsum(new, dtype=np.int32) - 1)[component[kept]]
         found += _measure(voxels, component, int(new.sum()), heatmap, volume, card)
-        taken = np.union1d(taken, voxels)
+        taken.append(voxels)
     return [c for c in found if c.p_segmentation > threshold]
 
 
@@ -70,24 +71,29 @@ def _measure(
         voxels, component, count, shape, volume.hu[tuple(index)], heatmap.values.ravel()[voxels], card.input.window_hu
     )
     centre = m.centre + corner
-    xyz = volume.grid.xyz(centre)
-    volume_mm3 = m.voxels * volume.grid.voxel_mm3
+    rows = zip(
+        centre.tolist(),
+        volume.grid.xyz(centre).tolist(),
+        m.voxels.tolist(),
+        (m.low + corner).tolist(),
+        (m.high + corner).tolist(),
+        m.hu_mean.tolist(),
+        m.hu_max.tolist(),
+        m.peak.tolist(),
+        strict=True,
+    )
+    voxel_mm3 = volume.grid.voxel_mm3
     return [
         Candidate(
-            centre_irc=triple(centre[k]),
-            centre_xyz_mm=triple(xyz[k]),
-            voxels=int(m.voxels[k]),
-            volume_mm3=float(volume_mm3[k]),
-            diameter_mm=(6 * float(volume_mm3[k]) / math.pi) ** (1 / 3),
-            box_irc=_box(m.low[k] + corner, m.high[k] + corner),
-            hu_mean=float(m.hu_mean[k]),
-            hu_max=int(m.hu_max[k]),
-            p_segmentation=float(m.peak[k]),
+            centre_irc=(i, r, c),
+            centre_xyz_mm=(x, y, z),
+            voxels=n,
+            volume_mm3=n * voxel_mm3,
+            diameter_mm=(6 * n * voxel_mm3 / math.pi) ** (1 / 3),
+            box_irc=((low[0], high[0]), (low[1], high[1]), (low[2], high[2])),
+            hu_mean=mean,
+            hu_max=most,
+            p_segmentation=peak,
         )
-        for k in range(count)
+        for (i, r, c), (x, y, z), n, low, high, mean, most, peak in rows
     ]
-
-
-def _box(low: npt.NDArray[np.int64], high: npt.NDArray[np.int64]) -> Box:
-    i, r, c = zip(low.tolist(), high.tolist(), strict=True)
-    return i, r, c
