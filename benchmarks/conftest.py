@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import TypeVar
 
 import pytest
@@ -54,9 +53,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         return
     terminalreporter.section("times faster than the plain way")
     for b in rows:
-        info = b.extra_info
-        line = f"{b.name:52} plain {info['plain_s']:8.3f} s   ours {b.stats.min:8.3f} s   x{info['ratio']:<7} (floor {info['floor']})"
+        plain, ratio, floor = (b.extra_info[key] for key in ("plain_s", "ratio", "floor"))
+        line = f"{b.name:32} plain {plain:8.3f} s   ours {b.stats.min:8.3f} s   {ratio:6.2f} times   (floor {floor})"
         terminalreporter.write_line(line)
-
-
-ROOT = Path(__file__).resolve().parent.parent

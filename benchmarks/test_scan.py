@@ -71,12 +71,17 @@ def test_loading_the_networks(benchmark: object, book_weights: Path) -> None:
 
 def test_memory(folder: Path, book_weights: Path) -> None:
     """Peak resident memory of a whole scan: under three times the int16 volume and 600 MB."""
-    code = (
-        "import resource, sys; from pathlib import Path; from lungscan.pipeline import scan; from lungscan.settings import Settings;"
-        "r = scan(sys.argv[1], Settings(weights=Path(sys.argv[2]), lung_gate=sys.argv[3] == 'gate'));"
-        "i, r_, c = r.input.shape_irc;"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 2 * i * r_ * c / 2**20)"
-    )
+    code = """
+import sys
+from pathlib import Path
+from lungscan.pipeline import scan
+from lungscan.settings import Settings
+
+r = scan(sys.argv[1], Settings(weights=Path(sys.argv[2]), lung_gate=sys.argv[3] == "gate"))
+peak_kb = next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM"))
+i, rows, columns = r.input.shape_irc
+print(int(peak_kb) / 1024, 2 * i * rows * columns / 2**20)
+"""
     for gate in ("gate", "none"):
         command = [sys.executable, "-c", code, str(folder), str(book_weights), gate]
         peak, volume = map(float, subprocess.run(command, capture_output=True, text=True, check=True).stdout.split())

@@ -17,7 +17,7 @@ DEVICES = ("auto", "cpu", "cuda")
 
 
 class Engine(Protocol):
-    """A network ready to run. Calling it takes int16 HU of any strides and returns float32, one row of output a row.
+    """A network ready to run. Calling it takes float32 HU of any strides and returns float32, one row of output a row.
 
     Rows are independent: how a batch is cut changes no result.
     """
@@ -27,7 +27,7 @@ class Engine(Protocol):
     precision: str
     device: str
 
-    def __call__(self, batch: npt.NDArray[np.int16]) -> npt.NDArray[np.float32]: ...
+    def __call__(self, batch: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]: ...
 
 
 def open_engine(network: Network, device: str = "auto", engine: str = "auto", precision: str = "auto") -> Engine:

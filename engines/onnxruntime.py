@@ -28,7 +28,7 @@ class OnnxRuntimeEngine:
         options.log_severity_level = 3
         self._session = ort.InferenceSession(network.onnx, options, providers=["CPUExecutionProvider"])
 
-    def __call__(self, batch: npt.NDArray[np.int16]) -> npt.NDArray[np.float32]:
+    def __call__(self, batch: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         parts = [
             self._session.run(None, {"hu": np.ascontiguousarray(batch[at : at + self._rows])})[0]
             for at in range(0, len(batch), self._rows)

@@ -41,7 +41,7 @@ class OpenVinoEngine:
         self._queue = ov.AsyncInferQueue(compiled)
         self._queue.set_callback(_keep)
 
-    def __call__(self, batch: npt.NDArray[np.int16]) -> npt.NDArray[np.float32]:
+    def __call__(self, batch: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         parts: list[npt.NDArray[np.float32] | None] = [None] * -(-len(batch) // self._rows)
         for k in range(len(parts)):
             rows = np.require(batch[k * self._rows : (k + 1) * self._rows], requirements=("C", "W"))
@@ -50,7 +50,7 @@ class OpenVinoEngine:
         return np.concatenate([part for part in parts if part is not None])
 
 
-def _keep(request: Any, job: tuple[list[npt.NDArray[np.float32] | None], int, npt.NDArray[np.int16]]) -> None:
+def _keep(request: Any, job: tuple[list[npt.NDArray[np.float32] | None], int, npt.NDArray[np.float32]]) -> None:
     parts, k, _ = job
     parts[k] = request.get_output_tensor(0).data.copy()
 

@@ -16,7 +16,7 @@ LAYERS = [
     {"volume", "findings", "settings", "errors", "files", "malignancy_rules"},
     {"readers", "weights", "kernels", "networks", "engines", "phantom"},
     {"stages", "report"},
-    {"pipeline", "training"},
+    {"pipeline", "training", "checkup"},
     {"explanation"},
     {"commands"},
 ]
@@ -67,7 +67,9 @@ def test_readers_import_only_the_ground_floor() -> None:
         assert imported_rooms(file) <= LAYERS[0] | {"readers"}
 
 
-@pytest.mark.parametrize("code", ["import lungscan", "from lungscan.commands import app; app(['--help'], standalone_mode=False)"])
+@pytest.mark.parametrize(
+    "code", ["import lungscan", "from lungscan.commands import app; app(['--help'], standalone_mode=False)"]
+)
 def test_nothing_heavy_is_loaded_early(code: str) -> None:
     command = [sys.executable, "-c", f"{code}\nimport sys; print('loaded', *sys.modules)"]
     out = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stdout

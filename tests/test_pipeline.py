@@ -37,8 +37,11 @@ def report(file: Path) -> Report:
 
 
 def test_the_phantoms_nodules_are_found(phantom: Phantom, report: Report) -> None:
-    """At least two of three, centres within the true radius; the rest of the truth is the weights' matter, not this test's."""
-    found = [any(math.dist(n.centre_xyz_mm, t.centre_xyz_mm) <= t.diameter_mm / 2 for n in report.nodules) for t in phantom.nodules]
+    """At least two of three, centres within the true radius; the rest is the weights' matter."""
+    found = [
+        any(math.dist(n.centre_xyz_mm, t.centre_xyz_mm) <= t.diameter_mm / 2 for n in report.nodules)
+        for t in phantom.nodules
+    ]
     assert sum(found) >= 2 / 3 * len(found)
 
 
@@ -56,11 +59,17 @@ def test_the_axes_of_the_file_move_no_nodule(phantom: Phantom, report: Report, o
     same_nodules(report, turned)
 
 
-@pytest.mark.parametrize(("format", "orientation"), [("dicom", "LPS"), ("dicom", "RAS"), ("nifti", "LPS"), ("nifti", "RAI"), ("nrrd", "LPI")])
+@pytest.mark.parametrize(
+    ("kind", "orientation"), [("dicom", "LPS"), ("dicom", "RAS"), ("nifti", "LPS"), ("nifti", "RAI"), ("nrrd", "LPI")]
+)
 def test_the_format_of_the_file_moves_no_nodule(
-    phantom: Phantom, report: Report, format: str, orientation: str, tmp_path: Path  # noqa: A002
+    phantom: Phantom,
+    report: Report,
+    kind: str,
+    orientation: str,
+    tmp_path: Path,
 ) -> None:
-    turned = scan(writers.write(writers.orient(phantom.volume, orientation), tmp_path, format), FP32)
+    turned = scan(writers.write(writers.orient(phantom.volume, orientation), tmp_path, kind), FP32)
     same_nodules(report, turned)
 
 
@@ -81,12 +90,16 @@ def test_indices_point_at_the_nodule_in_the_files_own_voxels(phantom: Phantom, t
         assert n.slice == round(n.centre_irc[0])
 
 
-@pytest.mark.parametrize("change", [{"threshold_segmentation": 0.2}, {"threshold_nodule": 0.1}, {"threshold_malignancy": 0.1}])
+@pytest.mark.parametrize(
+    "change", [{"threshold_segmentation": 0.2}, {"threshold_nodule": 0.1}, {"threshold_malignancy": 0.1}]
+)
 def test_a_lower_threshold_removes_no_finding(file: Path, report: Report, change: dict[str, float]) -> None:
     more = scan(file, replace(FP32, **change))
     places = {n.centre_xyz_mm for n in more.nodules}
     assert {n.centre_xyz_mm for n in report.nodules} <= places
-    assert {n.centre_xyz_mm for n in report.nodules if n.suspicious} <= {n.centre_xyz_mm for n in more.nodules if n.suspicious}
+    assert {n.centre_xyz_mm for n in report.nodules if n.suspicious} <= {
+        n.centre_xyz_mm for n in more.nodules if n.suspicious
+    }
 
 
 def test_the_lung_gate_changes_nothing_inside_the_lungs(file: Path, report: Report) -> None:

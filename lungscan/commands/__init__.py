@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from io import TextIOWrapper
 from typing import Annotated
 
 import typer
@@ -12,6 +13,7 @@ from lungscan import __version__
 from lungscan.commands.doctor import doctor
 from lungscan.commands.explain import explain
 from lungscan.commands.inspect import inspect
+from lungscan.commands.options import Verbose
 from lungscan.commands.phantom import phantom
 from lungscan.commands.scan import scan
 from lungscan.commands.weights import weights
@@ -39,18 +41,19 @@ def _version(asked: bool) -> None:
 @app.callback()
 def _options(
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")] = False,
+    verbose: Verbose = False,
 ) -> None:
     pass
 
 
 def main() -> None:
-    """Run the command line and exit with its code."""
-    verbose = "--verbose" in sys.argv
+    """Run the command line and exit with its code. A failure is one sentence on stderr; --verbose adds its traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a file name may hold what this terminal's encoding does not
     try:
         app()
     except LungscanError as error:
-        if verbose:
-            raise
         _fail(str(error), error.exit_code)
     except KeyboardInterrupt:
         _fail("interrupted; what was finished is kept.", 130)
@@ -58,12 +61,14 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
     except Exception as error:
-        if verbose:
-            raise
-        _fail(f"unexpected {type(error).__name__}: {error}; run again with --verbose and report it.", 1)
+        _fail(f"unexpected {type(error).__name__}: {error}; run again as `lungscan --verbose ...` and report it.", 1)
 
 
 def _fail(sentence: str, code: int) -> None:
+    if "--verbose" in sys.argv:
+        import traceback
+
+        traceback.print_exc()
     from lungscan.report.text import harmless
 
     print(f"lungscan: {harmless(sentence, longest=2000)}", file=sys.stderr)

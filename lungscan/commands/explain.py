@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated
 
 import typer
@@ -58,7 +59,7 @@ def explain(
         return
     from rich.console import Console
 
-    from lungscan.report.funnel import show
+    from lungscan.commands.funnel import show
 
     show(explanation, Console())
 
@@ -69,5 +70,7 @@ def _place(text: str) -> tuple[float, float, float]:
     try:
         x, y, z = (float(part) for part in text.split(","))
     except ValueError:
-        raise UsageError(f"--at {text} is not three numbers in mm, as in --at=62.3,-33.1,-98.4.") from None
+        x = y = z = math.nan
+    if not all(map(math.isfinite, (x, y, z))):
+        raise UsageError(f"--at {text} is not three numbers in mm, as in --at=62.3,-33.1,-98.4.")
     return x, y, z

@@ -14,8 +14,10 @@ PATIENCE_S = 1.0
 @contextmanager
 def bar(*, quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
     """A callable that stages tell their progress; it draws only on a terminal, and nothing that is over within a second."""
+    from lungscan.stages import silent
+
     if quiet or not sys.stderr.isatty():
-        yield lambda stage, done, total: None
+        yield silent
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn

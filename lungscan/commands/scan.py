@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +11,7 @@ import typer
 from lungscan.commands import options as o
 
 
-class Kind(str, Enum):
+class Kind(StrEnum):
     json = "json"
 
 
@@ -47,8 +47,8 @@ def scan(
 
     if write and output is None:
         raise UsageError("--write needs a folder to write into: give it with -o DIR.")
-    if output is not None and output.exists() and not output.is_dir():
-        raise UsageError(f"-o {output} is a file, not a folder.")
+    if write and output is not None:
+        _make(output)
     thresholds = (threshold_segmentation, threshold_nodule, threshold_malignancy)
     settings = o.settings(series, weights, device, engine, precision, lung_gate, thresholds)
 
@@ -66,11 +66,28 @@ def scan(
         from lungscan.report.terminal import show
 
         show(report, Console())
-    if write and output is not None:
-        from lungscan.files import write_text
-
-        output.mkdir(parents=True, exist_ok=True)
-        for kind in set(write):
-            write_text(output / f"report.{kind.value}", text + "\n")
+    for kind in dict.fromkeys(write or []):
+        if output is not None:
+            _write(output / f"report.{kind.value}", text + "\n")
     if fail_on_suspicious and report.patient.suspicious:
         raise typer.Exit(10)
+
+
+def _make(folder: Path) -> None:
+    """Before the long work, so that a folder that cannot be had costs no scan."""
+    from lungscan.errors import UsageError
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"-o {folder} cannot be a folder to write into: {error.strerror}.") from error
+
+
+def _write(file: Path, text: str) -> None:
+    from lungscan.errors import UsageError
+    from lungscan.files import write_text
+
+    try:
+        write_text(file, text)
+    except OSError as error:
+        raise UsageError(f"{file} cannot be written: {error.strerror}.") from error

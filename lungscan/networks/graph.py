@@ -1,9 +1,9 @@
 """The networks as ONNX, written from card and tensors without torch: every engine starts from this one graph.
 
-The graphs take HU as int16, clip to the card's window, and give probabilities, so all engines see the same numbers:
+The graphs take HU, clipped to the card's window, and give probabilities:
 
-    segmentation : (N, slices, H, W) int16 -> (N, H, W) float32; H and W are multiples of 2 ** (depth - 1)
-    classifier   : (N, I, R, C) int16 -> (N,) float32, the probability of the class looked for
+    segmentation : (N, slices, H, W) float32 -> (N, H, W) float32; H and W are multiples of 2 ** (depth - 1)
+    classifier   : (N, I, R, C) float32 -> (N,) float32, the probability of the class looked for
 """
 
 from __future__ import annotations
@@ -52,17 +52,24 @@ class _Graph:
     def weights(self, *names: str) -> list[str]:
         return [self.constant(name, self.tensors[name]) for name in names]
 
-    def windowed(self, window_hu: tuple[int, int]) -> str:
-        low = self.constant("window_low", np.array(window_hu[0], np.float32))
-        high = self.constant("window_high", np.array(window_hu[1], np.float32))
-        return self.op("Clip", self.op("Cast", "hu", to=TensorProto.FLOAT), low, high)
-
     def norm(self, x: str, name: str) -> str:
         parts = self.weights(*(f"{name}.{part}" for part in ("weight", "bias", "running_mean", "running_var")))
         return self.op("BatchNormalization", x, *parts, epsilon=NORM_EPSILON)
 
     def conv(self, x: str, name: str, **attributes: object) -> str:
         return self.op("Conv", x, *self.weights(f"{name}.weight", f"{name}.bias"), **attributes)
+
+    def conv_of_two(self, a: str, b: str, name: str) -> str:
+        """3x3 convolution of two tensors that lie one after the other in the channels, without joining them in memory."""
+        weight = self.tensors[f"{name}.weight"]
+        half = weight.shape[1] // 2
+        parts = [
+            self.constant(f"{name}.weight.{k}", np.ascontiguousarray(part))
+            for k, part in enumerate((weight[:, :half], weight[:, half:]))
+        ]
+        same_size = {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1]}
+        first = self.op("Conv", a, parts[0], *self.weights(f"{name}.bias"), **same_size)
+        return self.op("Add", first, self.op("Conv", b, parts[1], **same_size))
 
     def conv_relu(self, x: str, name: str, axes: int) -> str:
         return self.op("Relu", self.conv(x, name, kernel_shape=[3] * axes, pads=[1] * (2 * axes)))
@@ -71,7 +78,7 @@ class _Graph:
         graph = helper.make_graph(
             [*self.nodes, helper.make_node("Identity", [output], ["p"])],
             name,
-            [helper.make_tensor_value_info("hu", TensorProto.INT16, input_shape)],
+            [helper.make_tensor_value_info("hu", TensorProto.FLOAT, input_shape)],
             [helper.make_tensor_value_info("p", TensorProto.FLOAT, output_shape)],
             [numpy_helper.from_array(np.asarray(value), key) for key, value in self.constants.items()],
         )
@@ -83,14 +90,14 @@ def segmentation(card: Card, tensors: Tensors) -> Network:
     """The U-Net of `lungscan.networks.unet`, from tensors named as there."""
     slices = 2 * card.input.context_slices + 1
     g = _Graph(tensors)
-    p = g.op("Sigmoid", _unet(g, card.segmentation, g.windowed(card.input.window_hu)))
+    p = g.op("Sigmoid", _unet(g, card.segmentation, "hu"))
     p = g.op("Squeeze", p, g.constant("channel_axis", np.array([1], np.int64)))
     return Network("segmentation", g.model("segmentation", ["n", slices, "h", "w"], p, ["n", "h", "w"]), rows=1)
 
 
 def _unet(g: _Graph, card: UNetCard, x: str) -> str:
-    def block(x: str, name: str) -> str:
-        x = g.norm(g.conv_relu(x, f"{name}.conv1", 2), f"{name}.norm1")
+    def normed(x: str, name: str) -> str:
+        x = g.norm(x, f"{name}.norm1")
         return g.norm(g.conv_relu(x, f"{name}.conv2", 2), f"{name}.norm2")
 
     x = g.norm(x, "input_norm")
@@ -98,25 +105,21 @@ def _unet(g: _Graph, card: UNetCard, x: str) -> str:
     for level in range(card.depth):
         if level:
             x = g.op("AveragePool", x, kernel_shape=[2, 2], strides=[2, 2])
-        x = block(x, f"down.{level}")
+        x = normed(g.conv_relu(x, f"down.{level}.conv1", 2), f"down.{level}")
         skips.append(x)
     skips.pop()
     for step in range(card.depth - 1):
-        up = g.op(
-            "ConvTranspose",
-            x,
-            *g.weights(f"up.{step}.up.weight", f"up.{step}.up.bias"),
-            kernel_shape=[2, 2],
-            strides=[2, 2],
-        )
-        x = block(g.op("Concat", up, skips.pop(), axis=1), f"up.{step}.block")
+        wide = g.weights(f"up.{step}.up.weight", f"up.{step}.up.bias")
+        up = g.op("ConvTranspose", x, *wide, kernel_shape=[2, 2], strides=[2, 2])
+        joined = g.conv_of_two(up, skips.pop(), f"up.{step}.block.conv1")
+        x = normed(g.op("Relu", joined), f"up.{step}.block")
     return g.conv(x, "last", kernel_shape=[1, 1])
 
 
 def classifier(name: str, card: Card, cnn: Cnn3dCard, tensors: Tensors) -> Network:
     """The 3-D CNN of `lungscan.networks.cnn3d`, from tensors named as there."""
     g = _Graph(tensors)
-    x = g.op("Unsqueeze", g.windowed(card.input.window_hu), g.constant("channel_axis", np.array([1], np.int64)))
+    x = g.op("Unsqueeze", "hu", g.constant("channel_axis", np.array([1], np.int64)))
     x = g.norm(x, "tail_norm")
     for level in range(len(cnn.widths)):
         x = g.conv_relu(g.conv_relu(x, f"blocks.{level}.conv1", 3), f"blocks.{level}.conv2", 3)

@@ -37,7 +37,7 @@ _FACTS = {
 _LOSSY = ("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51", "1.2.840.10008.1.2.4.81", "1.2.840.10008.1.2.4.91")
 _DERIVED_VIEWS = {"MIP", "MINIP", "VRT", "PROJECTION IMAGE", "PROJECTION", "MPR_CURVED"}
 
-Pixels = npt.NDArray[np.generic]
+Stored = npt.NDArray[np.int16] | npt.NDArray[np.uint16]
 
 
 @dataclass(frozen=True)
@@ -197,7 +197,9 @@ def _decode(image: Slice, out: npt.NDArray[np.int16]) -> list[Notice]:
         notices.append(Notice("negative-slope", "RescaleSlope is negative."))
     low, high = (int(stored.min()), int(stored.max()))
     if slope == 1 and intercept == int(intercept) and low + intercept >= -32768 and high + intercept <= 32767:
-        np.add(stored.view(np.int16), np.int16(intercept), out=out)  # exact: the sum fits, wherever the parts wrap
+        np.add(
+            stored.view(np.int16), np.array(intercept).astype(np.int64).astype(np.int16), out=out
+        )  # exact: the sum fits, wherever the parts wrap
     else:
         hu = stored.astype(np.float64) * slope + intercept
         over = hu > 32767
@@ -229,7 +231,7 @@ def _check_pixels(image: Slice) -> None:
         raise InputRefused(f"{image.name} stores {bits} of {image.whole('BitsAllocated')} bits a pixel, which no CT does.")
 
 
-def _stored(image: Slice, shape: tuple[int, ...]) -> tuple[Pixels, list[Notice]]:
+def _stored(image: Slice, shape: tuple[int, ...]) -> tuple[Stored, list[Notice]]:
     """Stored values as int16 or uint16, masked to the bits that count and sign-extended; (R,C)."""
     signed = image.whole("PixelRepresentation") == 1
     syntax = UID(image.header.syntax)
@@ -256,7 +258,7 @@ def _stored(image: Slice, shape: tuple[int, ...]) -> tuple[Pixels, list[Notice]]
     return values, notices
 
 
-def _decompressed(image: Slice, shape: tuple[int, ...]) -> Pixels:
+def _decompressed(image: Slice, shape: tuple[int, ...]) -> npt.NDArray[Any]:
     from pydicom.pixels import pixel_array
 
     try:

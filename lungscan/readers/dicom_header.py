@@ -1,7 +1,7 @@
 """The few tags of a DICOM image that lungscan needs, and its pixels' bytes.
 
-Uncompressed little-endian files, which nearly all CTs are, are walked element by element, in a tenth of the time that a full
-parse takes. Whatever is unusual (other transfer syntaxes, sequences of undefined length, a missing preamble) goes to pydicom.
+Uncompressed little-endian files, which nearly all CTs are, are walked element by element, in a tenth of the time of a full
+parse. Whatever is unusual (other transfer syntaxes, sequences of undefined length, a missing preamble) goes to pydicom.
 """
 
 from __future__ import annotations

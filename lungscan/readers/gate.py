@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from lungscan.errors import InputRefused
 from lungscan.volume import AIR_HU, Notice, Volume
@@ -16,6 +18,10 @@ PIXEL_MM = (0.1, 1.5)
 SLICE_MM = (0.1, 10.0)
 AIR_SHARE = 0.01
 """Least share of voxels below -700 HU: a chest holds air, inside and around."""
+
+METAL_HU = 4000
+METAL_SHARE = 0.01
+"""Dense metal reaches further, but in a few voxels alone."""
 
 HIGHEST_HU = 32767
 
@@ -39,19 +45,22 @@ def gated(volume: Volume) -> Volume:
         raise InputRefused(f"{name} holds hardly a voxel near -1000, the HU of air; its values are not HU.")
     if np.count_nonzero(sample > -300) < AIR_SHARE * sample.size:
         raise InputRefused(f"{name} holds hardly a voxel of tissue; its values are not HU.")
+    if np.count_nonzero(sample > METAL_HU) > METAL_SHARE * sample.size:
+        raise InputRefused(f"{name} holds too many values over {METAL_HU} HU; its bytes may be swapped.")
     if volume.hu.min() < AIR_HU:
-        floored = np.maximum(volume.hu, AIR_HU, dtype=np.int16)
+        floored = np.maximum(volume.hu, np.int16(AIR_HU))
         notice = Notice("padding", f"Values below {AIR_HU} HU, the scanner's padding, are read as {AIR_HU}.")
         return replace(volume, hu=floored, notices=(*volume.notices, notice))
     return volume
 
 
-def as_hu(values: np.ndarray, name: str) -> np.ndarray:  # type: ignore[type-arg]
+def as_hu(values: npt.NDArray[np.generic], name: str) -> npt.NDArray[np.int16]:
     """Rescaled values of any type as int16 HU, rounded once. Raises InputRefused for NaN and for what does not fit."""
-    if values.dtype.kind == "f":
-        if not np.isfinite(values).all():
+    numbers: Any = values
+    if numbers.dtype.kind == "f":
+        if not np.isfinite(numbers).all():
             raise InputRefused(f"{name} holds values that are not numbers (NaN or infinite).")
-        values = np.rint(values)
-    if values.size and values.max() > HIGHEST_HU:
-        raise InputRefused(f"{name} holds values up to {values.max():g}; HU end long before.")
-    return np.maximum(values, AIR_HU).astype(np.int16)
+        numbers = np.rint(numbers)
+    if numbers.size and numbers.max() > HIGHEST_HU:
+        raise InputRefused(f"{name} holds values up to {numbers.max():g}; HU end long before.")
+    return np.asarray(np.maximum(numbers, AIR_HU).astype(np.int16))

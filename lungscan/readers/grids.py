@@ -19,7 +19,7 @@ VOXELS = 2**33
 def axis_aligned(
     name: str, shape: Shape, spacing_irc_mm: Sequence[float], origin_xyz_mm: Sequence[float], direction: Array
 ) -> Grid:
-    """A grid from a header's numbers, directions made exactly perpendicular. Raises InputRefused for what is no such grid."""
+    """A grid from a header's numbers, directions made exactly perpendicular. Raises InputRefused for what is none."""
     if min(shape) < 1 or int(np.prod([float(n) for n in shape])) > VOXELS:
         raise InputRefused(f"{name} gives its size as {' x '.join(map(str, shape))} voxels, which is no volume.")
     if not np.isfinite(spacing_irc_mm).all() or min(spacing_irc_mm) <= 0:

@@ -1,7 +1,7 @@
-"""MetaIO: `.mhd` with its `.raw` or `.zraw`, or `.mha` in one file. The header is parsed strictly; LPS millimetres.
+"""MetaIO: `.mhd` with its `.raw` or `.zraw`, or `.mha` in one file. Parsed strictly; LPS millimetres.
 
-TransformMatrix lists the axis directions one after another, so `direction = m.reshape(3, 3).T`; Offset is the centre of voxel
-(0,0,0); column runs fastest.
+TransformMatrix lists the axis directions one after another, so `direction = m.reshape(3, 3).T`; Offset is the centre of
+voxel (0,0,0); column runs fastest.
 """
 
 from __future__ import annotations

@@ -61,7 +61,9 @@ def _input(facts: InputFacts) -> dict[str, Any]:
 
 
 def _lungs(lungs: LungFacts | None) -> dict[str, Any] | None:
-    return lungs and {"volume_ml": _rounded(lungs.volume_ml, _PLACE), "box_irc": [list(span) for span in lungs.box_irc]}
+    if lungs is None:
+        return None
+    return {"volume_ml": _rounded(lungs.volume_ml, _PLACE), "box_irc": [list(span) for span in lungs.box_irc]}
 
 
 def _settings(used: UsedSettings) -> dict[str, Any]:

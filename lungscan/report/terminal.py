@@ -1,114 +1,185 @@
-"""The report in a terminal: the result first, then the nodules, then what it rests on. Readable in 80 columns, and plain."""
+"""The report in a terminal: the patient's result, the nodules, then how they were found.
+
+Nothing rests on colour alone, and all text from files goes through `harmless` and `Text`, never through rich's markup.
+"""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
+
+from rich import box
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from lungscan.findings import Nodule, Report
+from lungscan.findings import InputFacts, Nodule, Report
 from lungscan.report.text import harmless
 from lungscan.volume import Triple
 
-ROWS = 20
-"""Nodules shown; the rest is counted."""
+MOST_NODULES = 20
+ROOMY_COLUMNS = 100
+LONGEST = 1000
+"""Characters of a sentence; names and values are cut at their own, shorter length."""
 
-DISCLAIMER = "lungscan helps a radiologist look; it is no medical device."
+CLOSING = "lungscan helps a radiologist look; it is no medical device."
+
+_ASCII = str.maketrans({"▲": "!", "Ø": "d", "·": "-", "×": "x", "³": "3", "°": " deg"})
 
 
 def show(report: Report, console: Console) -> None:
-    """Print the report; colour only underlines what the words say."""
-    console.print(_result(report))
-    console.print(_nodules(report) if report.nodules else Padding(Text("No nodules found."), (0, 1)))
-    console.print(Padding(_facts(report), (1, 1, 0, 1)))
-    for warning in report.warnings:
-        console.print(Padding(Text(f"Warning: {harmless(warning.message)}", "yellow"), (0, 1)))
-    console.print(Padding(Text(_times(report), "dim"), (1, 1, 0, 1)))
-    console.print(Padding(Text(DISCLAIMER, "dim"), (0, 1)))
+    """Print the report, as wide as the console up to 120 columns; without trailing blanks where it is no terminal."""
+    width = min(console.width, 120)
+    unicode = console.encoding.lower().startswith("utf")
+    if console.is_terminal and unicode:
+        console.print(_page(report, width), width=width)
+        return
+    with console.capture() as page:
+        console.print(_page(report, width), width=width)
+    text = "".join(f"{line.rstrip()}\n" for line in page.get().splitlines())
+    if not unicode:
+        text = text.translate(_ASCII).encode(console.encoding, "backslashreplace").decode(console.encoding)
+    console.out(text, end="", highlight=False)
+
+
+def _page(report: Report, width: int) -> RenderableType:
+    findings = [_table(report, roomy=width >= ROOMY_COLUMNS)] if report.nodules else []
+    warnings = [_warnings(report)] if report.warnings else []
+    parts: list[RenderableType] = [_result(report), Padding(_count(report), (1, 1, 0, 1)), *findings]
+    parts += [Padding(part, (1, 1, 0, 1)) for part in (*warnings, _facts(report))]
+    return Group(*parts, Padding(Text(CLOSING, style="italic"), (1, 1)))
 
 
 def _result(report: Report) -> RenderableType:
     patient = report.patient
-    count = f"{len(report.nodules)} nodule{'' if len(report.nodules) == 1 else 's'}"
     if patient.suspicious is None:
-        word, style = "MALIGNANCY NOT ASSESSED", "yellow"
+        verdict, style = Text("MALIGNANCY NOT ASSESSED"), "yellow"
     elif patient.suspicious:
-        word, style = "SUSPICIOUS", "red"
-        count += f", {sum(bool(n.suspicious) for n in report.nodules)} suspicious"
+        verdict, style = Text("▲ SUSPICIOUS"), "red"
     else:
-        word, style = "NOT SUSPICIOUS", "green"
-    head = Text.assemble((word, f"bold {style}"), f"   {count}")
+        verdict, style = Text("NOT SUSPICIOUS"), "blue"
+    verdict.stylize(f"bold {style}")
     if patient.p_malignant_max is not None:
-        head.append(f", highest P(malignant) {patient.p_malignant_max:.2f}")
-    return Panel(Group(head, Text(f"Rule: {patient.rule}.", "dim")), border_style=style, padding=(0, 1))
+        verdict.append(f"   highest P(malignant) {patient.p_malignant_max:.3f}", style="not bold default")
+    rule = harmless(patient.rule, LONGEST)
+    return Panel(Group(verdict, Text(f"{rule[:1].upper()}{rule[1:].rstrip('.')}.")), border_style=style, padding=(0, 1))
 
 
-def _nodules(report: Report) -> RenderableType:
-    table = Table(box=None, pad_edge=True, header_style="bold")
-    for name in ("#", "slice", "position mm", "diam. mm", "vol. mm³", "P(nod.)", "P(mal.)"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("", no_wrap=True)
-    for n in report.nodules[:ROWS]:
-        table.add_row(
-            str(n.id),
-            str(n.slice),
-            position(n.centre_xyz_mm),
-            f"{n.diameter_mm:.1f}",
-            f"{n.volume_mm3:.0f}",
-            f"{n.p_nodule:.3f}",
-            "-" if n.p_malignant is None else f"{n.p_malignant:.3f}",
-            _mark(n),
-            style="bold" if n.suspicious else "",
-        )
-    more = len(report.nodules) - ROWS
-    rest = [Text(f"  and {more} more (all of them with --json)")] if more > 0 else []
-    return Group(table, *rest)
+def _count(report: Report) -> Text:
+    nodules, threshold = report.nodules, report.settings.thresholds.nodule
+    candidates = _several(report.candidates.total, "candidate")
+    if not nodules:
+        none = f"none of {candidates} reaches P(nodule) {threshold:g}" if report.candidates.total else "no candidates"
+        return Text.assemble(("No nodules found", "bold"), f"   {none}")
+    head = _several(len(nodules), "nodule")
+    if report.patient.suspicious is not None:
+        head += f", {sum(n.suspicious is True for n in nodules)} suspicious"
+    return Text.assemble((head, "bold"), f"   {report.candidates.kept} kept of {candidates}")
+
+
+def _table(report: Report, *, roomy: bool) -> RenderableType:
+    table = Table(
+        box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False, collapse_padding=True, show_edge=False, header_style="bold"
+    )
+    table.add_column("#\n", justify="right", no_wrap=True)
+    table.add_column("slice\n", justify="right", no_wrap=True)
+    table.add_column("position, mm\nfrom origin", no_wrap=True)
+    table.add_column("Ø\nmm", justify="right", no_wrap=True)
+    table.add_column("volume\nmm³", justify="right", no_wrap=True)
+    if roomy:
+        table.add_column("mean\nHU", justify="right", no_wrap=True)
+    table.add_column("P\nnodule", justify="right", no_wrap=True)
+    table.add_column("P\nmalignant", justify="right", no_wrap=True)
+    if roomy:
+        table.add_column("", no_wrap=True)
+    for nodule in report.nodules[:MOST_NODULES]:
+        table.add_row(*_row(nodule, roomy=roomy), style="bold red" if nodule.suspicious else None)
+    more = len(report.nodules) - MOST_NODULES
+    legend = "▲ suspicious · slices count from 0 · R/L, A/P, S/I: the patient's right, left, front, back, head, feet · "
+    legend += "Ø: of the sphere of this volume"
+    if more > 0:
+        legend = f"and {more} more: all are in --json\n{legend}"
+    return Group(Padding(table, (1, 1, 1, 1)), Padding(Text(legend, style="dim"), (0, 1)))
+
+
+def _row(n: Nodule, *, roomy: bool) -> Iterator[Text]:
+    yield Text(f"▲ {n.id}" if n.suspicious else str(n.id))
+    yield Text(str(n.slice))
+    yield Text(position(n.centre_xyz_mm))
+    yield Text(f"{n.diameter_mm:.1f}")
+    yield Text(f"{n.volume_mm3:.0f}")
+    if roomy:
+        yield Text(f"{n.hu_mean:.0f}")
+    yield Text(f"{n.p_nodule:.3f}")
+    yield Text("-" if n.p_malignant is None else f"{n.p_malignant:.3f}")
+    if roomy:
+        yield Text("suspicious" if n.suspicious else "")
 
 
 def position(xyz_mm: Triple) -> str:
-    """Patient millimetres with the side that each points to, as radiologists read them: L 62.3 P 33.1 H 98.4."""
-    sides = (("L", "R"), ("P", "A"), ("H", "F"))
-    return " ".join(f"{pair[v < 0]}{abs(v):6.1f}" for pair, v in zip(sides, xyz_mm, strict=True))
-
-
-def _mark(n: Nodule) -> Text:
-    return Text("◀ suspicious", "red") if n.suspicious else Text("")
+    """LPS millimetres as a radiologist reads them: a letter for the side, then the distance from the origin."""
+    sides = zip(("RL", "AP", "IS"), xyz_mm, (6, 6, 7), strict=True)
+    return "  ".join(f"{letters[value > 0]}{abs(value):{digits}.1f}" for letters, value, digits in sides)
 
 
 def _facts(report: Report) -> RenderableType:
-    scan, settings = report.input, report.settings
-    grid = Table.grid(padding=(0, 2))
-    grid.add_column(style="dim", no_wrap=True)
-    grid.add_column(overflow="fold")
+    table = Table.grid(padding=(0, 2), pad_edge=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in _said(report):
+        table.add_row(Text(name), Text(value))
+    return table
 
-    def row(name: str, value: str) -> None:
-        grid.add_row(name, Text(harmless(value)))
 
-    row("scan", f"{scan.path} ({scan.format})")
-    row("series", scan.series_uid)
-    slices, rows, columns = scan.shape_irc
-    i, r, c = scan.spacing_irc_mm
-    row("geometry", f"{slices} slices of {rows} x {columns}, voxels {i:.4g} x {r:.4g} x {c:.4g} mm")
-    about = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in scan.facts.items())
-    if about:
-        row("acquired", about)
+def _said(report: Report) -> Iterator[tuple[str, str]]:
+    facts, used, t = report.input, report.settings, report.settings.thresholds
+    yield "Scan", f"{harmless(facts.path, LONGEST)} ({harmless(facts.format)})"
+    yield "Series", harmless(facts.series_uid) or "without a UID"
+    if facts.facts:
+        yield "Acquired", " · ".join(harmless(f"{key.replace('_', ' ')} {value}") for key, value in facts.facts.items())
+    if facts.skipped_series:
+        names = ", ".join(harmless(uid) for uid in facts.skipped_series[:3])
+        more = f" and {len(facts.skipped_series) - 3} more" if len(facts.skipped_series) > 3 else ""
+        yield "Not read", f"{_several(len(facts.skipped_series), 'other series', '')}: {names}{more}"
+    yield "Geometry", _geometry(facts)
     if report.lungs is not None:
-        row("lungs", f"{report.lungs.volume_ml / 1000:.1f} l")
-    row("candidates", f"{report.candidates.total}, kept {report.candidates.kept}")
-    t = settings.thresholds
-    row("thresholds", f"segmentation {t.segmentation:g}, nodule {t.nodule:g}, malignancy {t.malignancy:g}")
-    row("weights", f"{settings.weights.name} ({settings.weights.sha256[:12]})")
-    row(
-        "engine",
-        f"{settings.engine}, {settings.precision}, {settings.device}{'' if settings.lung_gate else ', no lung gate'}",
-    )
-    for skipped in scan.skipped_series:
-        row("not read", skipped)
-    return grid
+        yield "Lungs", f"{report.lungs.volume_ml:.0f} ml of air-filled lung; only the lungs were searched"
+    else:
+        yield "Lungs", "not looked for: the whole scan was searched"
+    yield "Networks", f"{harmless(used.weights.name)} · sha256 {used.weights.sha256[:12]} · labels {harmless(used.rule)}"
+    yield "Engine", f"{used.engine} · {used.precision} · {used.device}"
+    yield "Thresholds", f"segmentation {t.segmentation:g} · nodule {t.nodule:g} · malignancy {t.malignancy:g}"
+    stages = [f"{stage} {seconds:.1f}" for stage, seconds in report.timing_s.items() if stage != "total" and seconds >= 0.05]
+    yield "Seconds", " · ".join([*stages, f"total {report.timing_s.get('total', 0.0):.1f}"])
 
 
-def _times(report: Report) -> str:
-    stages = "  ".join(f"{stage} {seconds:.2f}" for stage, seconds in report.timing_s.items() if seconds >= 0.005)
-    return f"seconds: {stages}"
+def _geometry(facts: InputFacts) -> str:
+    shape = " × ".join(str(n) for n in facts.shape_irc)
+    spacing = " × ".join(f"{mm:.4g}" for mm in facts.spacing_irc_mm)
+    letters, tilt = _axes(facts)
+    oblique = f", oblique by {tilt:.1f}°" if tilt >= 0.05 else ""
+    return f"{shape} voxels of {spacing} mm (slices, rows, columns) · axes {letters}{oblique}"
+
+
+def _axes(facts: InputFacts) -> tuple[str, float]:
+    """To which side of the patient columns, rows and slices increase, and the largest angle to that side in degrees."""
+    letters, tilt = "", 0.0
+    for axis in zip(*facts.direction, strict=True):
+        main = max(range(3), key=lambda k: abs(axis[k]))
+        letters += ("RL", "AP", "IS")[main][axis[main] > 0]
+        tilt = max(tilt, math.degrees(math.acos(min(1.0, abs(axis[main])))))
+    return letters, tilt
+
+
+def _warnings(report: Report) -> RenderableType:
+    table = Table.grid(padding=(0, 1), pad_edge=False)
+    for warning in report.warnings:
+        sentence = f"{harmless(warning.message, LONGEST)} ({harmless(warning.code)})"
+        table.add_row(Text("!", style="bold yellow"), Text(sentence))
+    return Group(Text("Warnings", style="bold"), table)
+
+
+def _several(count: int, name: str, ending: str = "s") -> str:
+    return f"{count} {name}{'' if count == 1 else ending}"

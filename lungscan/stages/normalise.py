@@ -13,7 +13,7 @@ def normalise(volume: Volume, spacing_irc_mm: Triple | None, *, lung_gate: bool)
     """The volume with its axes in canonical order, resampled where a spacing is asked for, and its lungs.
 
     Without the lung gate no lungs are looked for. Raises InputRefused when they are and there are none.
-    The clip to the card's HU window is the first node of each network's graph, so no clipped copy is made here.
+    The clip to the card's HU window is made slab by slab and crop by crop, so no clipped copy of the volume is held.
     """
     volume = volume.canonical()
     lungs = find_lungs(volume) if lung_gate else None

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 
 from lungscan.engines import Engine
+from lungscan.kernels.window import windowed
 from lungscan.networks.graph import halo
 from lungscan.stages import Progress, silent
 from lungscan.stages.lungs import Lungs
@@ -58,8 +59,8 @@ def segment(volume: Volume, lungs: Lungs | None, card: Card, engine: Engine, pro
     return Heatmap(values, box, volume.grid.part(box))
 
 
-def _cut(hu: npt.NDArray[np.int16], slab: Box, card: Card) -> tuple[npt.NDArray[np.int16], tuple[int, int]]:
-    """The slab with its context slices and halo, contiguous, and the row and column at which it starts.
+def _cut(hu: npt.NDArray[np.int16], slab: Box, card: Card) -> tuple[npt.NDArray[np.float32], tuple[int, int]]:
+    """The slab with its context slices and halo in the card's window, and the row and column at which it starts.
 
     Where the halo passes the image, the image ends there, and the network pads as it would for the whole slice. An image
     that is no multiple of the pooling grid is filled up with air.
@@ -73,7 +74,7 @@ def _cut(hu: npt.NDArray[np.int16], slab: Box, card: Card) -> tuple[npt.NDArray[
         (max(low - reach, 0) // cell * cell, min(-(-(high + reach) // cell) * cell, size))
         for (low, high), size in zip(plane, hu.shape[1:], strict=True)
     ]
-    out = np.full((len(slices), *(-(-n // cell) * cell for n in (r1 - r0, c1 - c0))), card.input.window_hu[0], np.int16)
+    out = np.full((len(slices), *(-(-n // cell) * cell for n in (r1 - r0, c1 - c0))), card.input.window_hu[0], np.float32)
     for k, i in enumerate(slices):
-        out[k, : r1 - r0, : c1 - c0] = hu[i, r0:r1, c0:c1]
+        out[k, : r1 - r0, : c1 - c0] = windowed(hu[i, r0:r1, c0:c1], card.input.window_hu)
     return out, (r0, c0)

@@ -151,9 +151,9 @@ class Samples:
 
     @classmethod
     def around(cls, chest: Chest, xyz: npt.ArrayLike, label: Sequence[bool]) -> Samples:
-        size = tuple(n + m for n, m in zip(CARD.input.crop_irc, MARGIN_IRC, strict=True))
+        i, r, c = (n + m for n, m in zip(CARD.input.crop_irc, MARGIN_IRC, strict=True))
         centres = chest.volume.grid.irc(np.asarray(xyz, float).reshape(-1, 3))
-        return cls(crops(chest.volume.hu, centres, size, CARD.input.window_hu[0]), np.asarray(label, bool))
+        return cls(crops(chest.volume.hu, centres, (i, r, c), CARD.input.window_hu[0]), np.asarray(label, bool))
 
     @classmethod
     def joined(cls, parts: Sequence[Samples]) -> Samples:
@@ -289,7 +289,7 @@ def _card(measured: dict[str, object]) -> Card:
     return replace(
         CARD,
         about={
-            "warning": "These weights learned on synthetic chests alone: they are for demonstration and say nothing of a real scan.",
+            "warning": "These weights learned on synthetic chests alone: a demonstration that says nothing of a real scan.",
             "intended_use": "Demonstration and tests.",
             "training": f"{TRAINING} phantoms of seed {SEED}, no real scan.",
             "split": f"Chests 0 to {TRAINING - 1} trained, {TRAINING} to {TRAINING + KEPT_ASIDE - 1} judged.",

@@ -96,7 +96,7 @@ def _card(*, with_malignancy: bool) -> Card:
         thresholds=Thresholds(segmentation=0.5, nodule=0.5, malignancy=0.5),
         label_rule="two-of-four",
         about={
-            "intended_use": "To run the networks of Deep Learning with PyTorch, chapters 13 and 14, as their readers trained them.",
+            "intended_use": "To run the networks of Deep Learning with PyTorch, part 2, as they were trained.",
             "training": "LUNA16, every tenth series by UID held out; no series are listed in the checkpoints.",
             "licence": "None is stated for the checkpoints: for study, not for passing on.",
             "known_failures": [
