@@ -38,6 +38,6 @@ def test_candidates_are_the_books(data: Path, book_weights: Path, name: str) -> 
     place = nearest.argmin(axis=1)
     same = (nearest.min(axis=1) < 1) & (np.abs(ours[place, 3] - theirs[:, 3]) < 1e-3)
     assert same.mean() >= 0.99
-    for row in csv.DictReader((data / "lidc" / f"{name}.luna16_annotations.csv").open()):
+    for row in csv.DictReader((data / "lidc" / f"{name}.luna16_annotations.csv").read_text().splitlines()):
         at = [float(row[key]) for key in ("coordX", "coordY", "coordZ")]
         assert min(math.dist(at, n.centre_xyz_mm) for n in report.nodules if n.p_nodule > 0.999) < 2
