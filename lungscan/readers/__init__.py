@@ -5,15 +5,19 @@ A number that fixes place or density is read, checked and finite, or the input i
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import stat
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from lungscan.errors import InputRefused, UsageError
 from lungscan.readers import dicom, metaio, nifti, nrrd
-from lungscan.readers.archive import Member, members
+from lungscan.readers.archive import Member, is_zip, members
+from lungscan.readers.dicom_slice import Slice
 from lungscan.readers.gate import gated
 from lungscan.volume import Notice, Shape, Triple, Volume
 
@@ -53,32 +57,57 @@ def read(path: str | Path, series: str | None = None) -> Volume:
     is there cannot be read rightly.
     """
     there = _existing(path)
-    try:
+    with _bounded(there):
         volume = _read(there, series)
-    except (MemoryError, RecursionError, OverflowError) as error:
-        raise InputRefused(f"{there} cannot be read: its header asks for too much ({type(error).__name__}).") from error
-    volume = replace(volume, source=replace(volume.source, path=str(path)))
-    return gated(volume)
+    if series is not None and volume.source.series_uid != series:
+        raise UsageError(f"--series {series} is not in {path}; there is: {volume.source.series_uid}.")
+    return gated(replace(volume, source=replace(volume.source, path=str(path))))
 
 
 def inspect(path: str | Path) -> list[SeriesFacts]:
-    """Every series of a file or folder, readable or not."""
-    there = _existing(path)
-    if _volume_suffix(there.name) is None and (slices := _dicom_slices(there)):
-        return [_facts(str(path), uid, images) for uid, images in dicom.by_series(slices).items()]
+    """Every series of a file or folder, readable or not. Raises UsageError when the path does not exist."""
     try:
-        volume = read(path)
+        there = _existing(path)
+        with _bounded(there):
+            if there.is_file() and (suffix := _volume_suffix(there.name)) is not None:
+                return [_of_volume(str(path), Member.of(there), suffix, partial(Member.beside, there))]
+            if images := _dicom_slices(there):
+                kind = _kind(there)
+                return [_facts(str(path), uid, own, kind) for uid, own in dicom.by_series(images).items()]
+            inside = _inside(there)
+            found = [_of_volume(str(path), m, suffix, _neighbours(m, inside)) for m, suffix in _volumes(inside)]
+        return found or [_refused(str(path), there.name, _nothing(there))]
     except InputRefused as error:
-        return [SeriesFacts(str(path), "", "", there.name, 0, refusal=str(error))]
-    return [_described(str(path), there.name, volume)]
+        return [_refused(str(path), Path(path).name, error)]
 
 
-def _facts(path: str, uid: str, images: list[dicom.Slice]) -> SeriesFacts:
+@contextmanager
+def _bounded(path: Path) -> Iterator[None]:
+    """A header that asks for what no machine has is the file's fault."""
+    try:
+        yield
+    except (MemoryError, RecursionError, OverflowError) as error:
+        raise InputRefused(f"{path} cannot be read: its header asks for too much ({type(error).__name__}).") from error
+
+
+def _of_volume(path: str, member: Member, suffix: str, beside: Callable[[str], Member]) -> SeriesFacts:
+    try:
+        volume = _decoded(member, suffix, beside)
+        return _described(path, member.name, gated(replace(volume, source=replace(volume.source, path=member.name))))
+    except InputRefused as error:
+        return _refused(path, member.name, error)
+
+
+def _refused(path: str, name: str, error: InputRefused) -> SeriesFacts:
+    return SeriesFacts(path, "", "", name, 0, refusal=str(error))
+
+
+def _facts(path: str, uid: str, images: list[Slice], kind: str) -> SeriesFacts:
     description = images[0].label
     try:
-        volume = gated(dicom.volume(path, images))
+        volume = gated(dicom.volume(path, images, kind))
     except InputRefused as error:
-        return SeriesFacts(path, uid, "dicom", description, len(images), refusal=str(error))
+        return SeriesFacts(path, uid, kind, description, len(images), refusal=str(error))
     return _described(path, description, volume)
 
 
@@ -100,28 +129,52 @@ def _described(path: str, description: str, volume: Volume) -> SeriesFacts:
 
 def _existing(path: str | Path) -> Path:
     there = Path(path)
-    if not there.exists():
-        raise UsageError(f"there is no file or folder {path}.")
-    if not (there.is_file() or there.is_dir()):
+    try:
+        mode = there.stat().st_mode
+    except (OSError, ValueError) as error:
+        raise UsageError(f"there is no file or folder {path}.") from error
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
         raise InputRefused(f"{path} is neither a regular file nor a folder.")
-    return there
+    return there.parent if there.name.upper() == "DICOMDIR" else there
 
 
 def _read(path: Path, series: str | None) -> Volume:
     suffix = _volume_suffix(path.name)
     if path.is_file() and suffix is not None:
-        return _decoded(Member.of(path), suffix, lambda name: Member.of(path.parent / name))
-    slices = _dicom_slices(path, series_of_file=True)
-    if slices:
-        return dicom.chosen(str(path), slices, series)
-    inside = list(members(path)) if path.is_dir() or _is_zip(path) else []
-    volumes = [(m, s) for m in inside if (s := _volume_suffix(m.name)) is not None]
-    if len(volumes) == 1:
-        (member, suffix), beside = volumes[0], {m.name.rsplit("/", 1)[-1]: m for m in inside}
-        return _decoded(member, suffix, lambda name: beside[name])
-    if volumes:
+        return _decoded(Member.of(path), suffix, partial(Member.beside, path))
+    images = _dicom_slices(path)
+    if images:
+        return dicom.chosen(str(path), images, series, _kind(path))
+    inside = _inside(path)
+    volumes = _volumes(inside)
+    if len(volumes) > 1:
         raise InputRefused(f"{path} holds {len(volumes)} volumes ({volumes[0][0].name}, ...); give one of them.")
-    raise InputRefused(f"{path} holds no DICOM images and no MetaIO, NIfTI or NRRD volume.")
+    if not volumes:
+        raise _nothing(path)
+    member, suffix = volumes[0]
+    return _decoded(member, suffix, _neighbours(member, inside))
+
+
+def _nothing(path: Path) -> InputRefused:
+    return InputRefused(f"{path} holds no DICOM images and no MetaIO, NIfTI or NRRD volume.")
+
+
+def _kind(path: Path) -> str:
+    return "dicom-zip" if path.is_file() and is_zip(path) else "dicom"
+
+
+def _inside(path: Path) -> list[Member]:
+    return list(members(path)) if path.is_dir() or is_zip(path) else []
+
+
+def _volumes(inside: Sequence[Member]) -> list[tuple[Member, str]]:
+    return [(member, suffix) for member in inside if (suffix := _volume_suffix(member.name)) is not None]
+
+
+def _neighbours(member: Member, inside: Sequence[Member]) -> Callable[[str], Member]:
+    """The files in the member's own folder, by name."""
+    folder = {m.name.rpartition("/")[2]: m for m in inside if m.folder == member.folder}
+    return folder.__getitem__
 
 
 def _decoded(member: Member, suffix: str, beside: Callable[[str], Member]) -> Volume:
@@ -136,20 +189,15 @@ def _decoded(member: Member, suffix: str, beside: Callable[[str], Member]) -> Vo
     return _DECODERS[suffix](member, same_folder)
 
 
-def _dicom_slices(path: Path, *, series_of_file: bool = False) -> list[dicom.Slice]:
+def _dicom_slices(path: Path) -> list[Slice]:
     """The images in a folder or zip; for a single DICOM file those of its folder that belong to its series."""
-    if path.is_dir() or _is_zip(path):
+    if path.is_dir() or is_zip(path):
         return dicom.slices(members(path))
+    path = path.resolve()
     own = dicom.slices([Member.of(path)])
-    if not own or not series_of_file:
+    if not own:
         return own
-    uid = own[0].series_uid
-    return [s for s in dicom.slices(members(path.parent, depth=0)) if s.series_uid == uid]
-
-
-def _is_zip(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(4) in (b"PK\x03\x04", b"PK\x05\x06")
+    return [image for image in dicom.slices(members(path.parent, depth=0)) if image.series_uid == own[0].series_uid]
 
 
 def _volume_suffix(name: str) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import lzma
 import os
 import zipfile
 import zlib
@@ -18,10 +19,14 @@ DEPTH = 8
 """Folders below the one given that are looked into."""
 
 MEMBERS = 100_000
+"""Files of a folder, those below counted in, or members of a zip."""
+
 MEMBER_BYTES = 4 * 2**30
 TOTAL_BYTES = 16 * 2**30
 RATIO = 1100
 """Bounds on a zip, held while it is inflated. Deflate cannot pack more than 1032 to 1."""
+
+_DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, OSError, ValueError)
 
 
 @dataclass(frozen=True)
@@ -32,9 +37,21 @@ class Member:
     open: Callable[[], BinaryIO]
 
     @classmethod
-    def of(cls, path: Path) -> Member:
+    def of(cls, path: Path, name: str | None = None) -> Member:
         """A file, which must be a regular one when it is opened."""
-        return cls(path.name, lambda: _file(path))
+        return cls(path.name if name is None else name, lambda: _file(path))
+
+    @classmethod
+    def beside(cls, path: Path, name: str) -> Member:
+        """The file `name` in the folder of `path`. Raises KeyError when it is not there or a link that leads elsewhere."""
+        there = path.parent / name
+        if not there.is_file() or there.resolve().parent != path.parent.resolve():
+            raise KeyError(name)
+        return cls.of(there)
+
+    @property
+    def folder(self) -> str:
+        return self.name.rpartition("/")[0]
 
     def data(self) -> bytes:
         with self.open() as file:
@@ -43,21 +60,31 @@ class Member:
 
 def members(path: Path, depth: int = DEPTH) -> Iterator[Member]:
     """The members of a folder or zip, by name. Raises InputRefused for a damaged zip or one past the bounds."""
-    return _of_folder(path, depth) if path.is_dir() else _of_zip(path)
+    if not path.is_dir():
+        yield from _of_zip(path)
+        return
+    for count, member in enumerate(_of_folder(path, "", depth), 1):
+        if count > MEMBERS:
+            raise InputRefused(f"{path} holds more than {MEMBERS} files; give the folder of one scan.")
+        yield member
 
 
-def _of_folder(folder: Path, depth: int) -> Iterator[Member]:
+def is_zip(path: Path) -> bool:
+    with _file(path) as file:
+        return file.read(4) in (b"PK\x03\x04", b"PK\x05\x06")
+
+
+def _of_folder(folder: Path, prefix: str, depth: int) -> Iterator[Member]:
     try:
-        entries = sorted(os.scandir(folder), key=lambda e: e.name)
+        with os.scandir(folder) as scanned:
+            entries = sorted(scanned, key=lambda e: e.name)
     except OSError as error:
         raise InputRefused(f"the folder {folder} cannot be listed ({error.strerror}).") from error
-    if len(entries) > MEMBERS:
-        raise InputRefused(f"{folder} holds {len(entries)} files, more than {MEMBERS}; give the folder of one scan.")
     for entry in entries:
         if entry.is_file(follow_symlinks=False):
-            yield Member.of(Path(entry.path))
+            yield Member.of(Path(entry.path), prefix + entry.name)
         elif entry.is_dir(follow_symlinks=False) and depth > 0:
-            yield from _of_folder(Path(entry.path), depth - 1)
+            yield from _of_folder(Path(entry.path), f"{prefix}{entry.name}/", depth - 1)
 
 
 def _file(path: Path) -> BinaryIO:
@@ -72,7 +99,7 @@ def _file(path: Path) -> BinaryIO:
 def _of_zip(path: Path) -> Iterator[Member]:
     try:
         archive = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError, ValueError) as error:
+    except _DAMAGE as error:
         raise InputRefused(f"{path} is a damaged zip ({error}); get a whole copy.") from error
     infos = [i for i in archive.infolist() if not i.is_dir() and (i.external_attr >> 28) != 0xA]
     names = [i.filename for i in infos]
@@ -91,5 +118,5 @@ def _inflated(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> BinaryIO:
     try:
         with archive.open(info) as file:
             return BytesIO(file.read())
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError, OSError) as error:
+    except _DAMAGE as error:
         raise InputRefused(f"{info.filename} in {archive.filename} cannot be unpacked ({error}).") from error

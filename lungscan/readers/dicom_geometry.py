@@ -8,7 +8,7 @@ pixel (row j, column i) of slice k lies at P0 + r * column_step * i + c * row_st
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,7 +40,7 @@ class Placed:
     size_rc: tuple[int, int]
     frame: str
     passes: tuple[str, ...]
-    pixels: memoryview | None
+    pixels: Callable[[], memoryview | None]
 
 
 def stacked(path: str, images: Sequence[Placed]) -> tuple[Grid, list[int], list[Notice]]:
@@ -108,7 +108,7 @@ def _one_pass(path: str, images: Sequence[Placed], kept: list[int], along: Array
     collide = False
     for k in kept:
         if once and abs(along[k] - along[once[-1]]) < STEP_MM:
-            if images[k].pixels == images[once[-1]].pixels:
+            if images[k].pixels() == images[once[-1]].pixels():
                 copies += 1
                 continue
             collide = True
@@ -135,13 +135,16 @@ def _one_pass(path: str, images: Sequence[Placed], kept: list[int], along: Array
 
 def _interleaved(images: Sequence[Placed], kept: list[int], along: Array) -> bool:
     """Whether two passes, each regular by itself, lie between one another's slices."""
-    passes = [images[k].passes[0] for k in kept]
-    if len(set(passes)) != 2:
-        return False
-    groups = [along[[k for k, p in zip(kept, passes, strict=True) if p == name]] for name in sorted(set(passes))]
-    regular = all(len(g) > 8 and np.ptp(np.diff(g)) <= 2 * STEP_MM for g in groups)
-    overlap = min(g[-1] for g in groups) - max(g[0] for g in groups)
-    return regular and overlap > 0.5 * min(np.ptp(g) for g in groups)
+    for attribute in range(len(images[0].passes)):
+        names = [images[k].passes[attribute] for k in kept]
+        if len(set(names)) != 2:
+            continue
+        groups = [along[[k for k, own in zip(kept, names, strict=True) if own == name]] for name in sorted(set(names))]
+        regular = all(len(g) > 8 and np.ptp(np.diff(g)) <= 2 * STEP_MM for g in groups)
+        overlap = min(g[-1] for g in groups) - max(g[0] for g in groups)
+        if regular and overlap > 0.5 * min(np.ptp(g) for g in groups):
+            return True
+    return False
 
 
 def _step(path: str, images: Sequence[Placed], kept: list[int], along: Array, n: Array, pixel_mm: float) -> float:

@@ -86,6 +86,8 @@ def parse(data: bytes, name: str) -> Header | None:
 
     Raises InputRefused for a file that says it is DICOM and cannot be parsed: it may be a slice of the scan.
     """
+    if name.rsplit("/", 1)[-1].upper() == "DICOMDIR":
+        return None
     if data[128:132] != b"DICM":
         plausible = data[:2] in (b"\x08\x00", b"\x02\x00") and data[2:4] in (b"\0\0", b"\5\0", b"\x08\0", b"\x16\0")
         return _parsed(data, name, bare=True) if plausible else None
@@ -226,7 +228,8 @@ def _parsed(data: bytes, name: str, *, bare: bool) -> Header | None:
     except Exception as error:  # pydicom raises whatever broken bytes lead it into
         if bare:
             return None
-        raise InputRefused(f"{name} is a damaged DICOM file ({error}); get a whole copy, or take it away.") from error
+        why = str(error).partition("\n")[0] or type(error).__name__
+        raise InputRefused(f"{name} is a damaged DICOM file ({why}); get a whole copy, or take it away.") from error
     return Header(tags, syntax, None if raw is None else memoryview(raw), dataset, bare)
 
 

@@ -23,6 +23,9 @@ METAL_HU = 4000
 METAL_SHARE = 0.01
 """Dense metal reaches further, but in a few voxels alone."""
 
+DISTINCT = 50
+"""A CT's noise gives hundreds of different values; a label map or a thresholded volume gives few."""
+
 HIGHEST_HU = 32767
 
 
@@ -45,6 +48,8 @@ def gated(volume: Volume) -> Volume:
         raise InputRefused(f"{name} holds hardly a voxel near -1000, the HU of air; its values are not HU.")
     if np.count_nonzero(sample > -300) < AIR_SHARE * sample.size:
         raise InputRefused(f"{name} holds hardly a voxel of tissue; its values are not HU.")
+    if np.count_nonzero(np.bincount(sample.view(np.uint16).ravel(), minlength=1)) <= DISTINCT:
+        raise InputRefused(f"{name} holds no more than {DISTINCT} different values; it is a mask or a rendering, not a CT.")
     if np.count_nonzero(sample > METAL_HU) > METAL_SHARE * sample.size:
         raise InputRefused(f"{name} holds too many values over {METAL_HU} HU; its bytes may be swapped.")
     if volume.hu.min() < AIR_HU:

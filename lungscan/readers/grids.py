@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -12,8 +13,8 @@ from lungscan.volume import Array, Grid, Shape, triple
 UNIT = 1e-3
 """How far directions may be from perpendicular unit vectors."""
 
-VOXELS = 2**33
-"""No chest CT has more; a header that says so is damaged."""
+VOXELS = 2**31
+"""No chest CT has more (2048 slices of 1024 x 1024); a header that says so is damaged."""
 
 
 def axis_aligned(
@@ -37,6 +38,37 @@ def from_affine(name: str, shape: Shape, affine_xyz: Array) -> Grid:
     if not np.isfinite(affine_xyz).all() or steps.min() <= 0:
         raise InputRefused(f"{name}: its axes have no direction or a length of 0; place is unknown.")
     return axis_aligned(name, shape, steps[::-1].tolist(), affine_xyz[:3, 3].tolist(), affine_xyz[:3, :3] / steps)
+
+
+def whole(name: str, field: str, value: str) -> int:
+    """A count in a header's text. Raises InputRefused when it is none."""
+    try:
+        return int(value)
+    except ValueError:
+        raise InputRefused(f"{name}: {field} is {value[:60]!r}, not a whole number.") from None
+
+
+def inflated(name: str, data: bytes, most: int, wbits: int) -> bytes:
+    """A zlib or gzip stream, or several gzip members in a row, each to its end and checksum; only zero bytes may follow.
+
+    Raises InputRefused for damage, and when there are more than `most` bytes.
+    """
+    parts: list[bytes] = []
+    total = 0
+    while not parts or data.strip(b"\0"):
+        inflater = zlib.decompressobj(wbits=wbits)
+        try:
+            part = inflater.decompress(data, most + 1 - total)
+        except zlib.error as error:
+            raise InputRefused(f"{name}: its compressed data are damaged ({error}); get a whole copy.") from error
+        parts.append(part)
+        total += len(part)
+        if total > most:
+            raise InputRefused(f"{name}: its data are longer than the {most} bytes that its header asks for.")
+        if not inflater.eof:
+            raise InputRefused(f"{name}: its compressed data end early; get a whole copy.")
+        data = inflater.unused_data
+    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def sized(name: str, data: bytes, wanted: int) -> bytes:

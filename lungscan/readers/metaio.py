@@ -7,7 +7,6 @@ voxel (0,0,0); column runs fastest.
 from __future__ import annotations
 
 import math
-import zlib
 from collections.abc import Callable
 
 import numpy as np
@@ -15,39 +14,51 @@ import numpy as np
 from lungscan.errors import InputRefused
 from lungscan.readers.archive import Member
 from lungscan.readers.gate import as_hu
-from lungscan.readers.grids import axis_aligned, sized
-from lungscan.volume import Notice, Source, Volume
+from lungscan.readers.grids import axis_aligned, inflated, sized, whole
+from lungscan.volume import Array, Notice, Source, Volume
 
 HEADER_BYTES = 2**16
 TYPES = {"MET_SHORT": "i2", "MET_USHORT": "u2", "MET_INT": "i4", "MET_FLOAT": "f4", "MET_DOUBLE": "f8"}
 SYNONYMS = {"Position": "Offset", "Origin": "Offset", "Rotation": "TransformMatrix", "Orientation": "TransformMatrix"}
+INTENSITY = {"ElementToIntensityFunctionSlope": 1.0, "ElementToIntensityFunctionOffset": 0.0}
+"""Keys that tools ignore, so that only what they need not say may stand there."""
+
+ZLIB_OR_GZIP = 47
+TRUE = ("true", "1")
 
 
 def read(member: Member, beside: Callable[[str], Member]) -> Volume:
     """Volume of a MetaIO file; its data must lie in the same folder, whole."""
+    name = member.name
     content = member.data()
-    fields, end = _fields(member.name, content[:HEADER_BYTES])
+    fields, end = _fields(name, content[:HEADER_BYTES])
     if fields.get("NDims") != "3":
-        raise InputRefused(f"{member.name} has NDims {fields.get('NDims', 'missing')}, not 3.")
+        raise InputRefused(f"{name} has NDims {fields.get('NDims', 'missing')}, not 3.")
     if fields.get("ElementNumberOfChannels", "1") != "1":
-        raise InputRefused(f"{member.name} holds several channels, not HU.")
-    columns, rows, slices = (int(v) for v in _numbers(member.name, fields, "DimSize", 3))
+        raise InputRefused(f"{name} holds several channels, not HU.")
+    for key, usual in INTENSITY.items():
+        if key in fields and _numbers(name, fields, key, 1) != (usual,):
+            raise InputRefused(f"{name} has {key} = {fields[key]}, which some tools apply and others ignore; store HU.")
+    if len(sizes := fields.get("DimSize", "").split()) != 3:
+        raise InputRefused(f"{name}: DimSize is {fields.get('DimSize', 'missing')!r}, not three whole numbers.")
+    columns, rows, slices = (whole(name, "DimSize", size) for size in sizes)
     notices: list[Notice] = []
-    spacing = _spacing(member.name, fields, notices)
-    direction = np.array(_numbers(member.name, fields, "TransformMatrix", 9)).reshape(3, 3).T
+    spacing = _spacing(name, fields, notices)
+    direction = np.array(_numbers(name, fields, "TransformMatrix", 9)).reshape(3, 3).T
+    _compare_sides(fields, direction, notices)
     if "Offset" not in fields:
         notices.append(Notice("no-offset", "The file gives no Offset: positions count from its first voxel."))
-    origin = _numbers(member.name, fields, "Offset", 3) if "Offset" in fields else (0.0, 0.0, 0.0)
-    grid = axis_aligned(member.name, (slices, rows, columns), spacing[::-1], origin, direction)
+    origin = _numbers(name, fields, "Offset", 3) if "Offset" in fields else (0.0, 0.0, 0.0)
+    grid = axis_aligned(name, (slices, rows, columns), spacing[::-1], origin, direction)
     kind = fields.get("ElementType", "")
     if kind not in TYPES:
-        raise InputRefused(f"{member.name} has ElementType {kind or 'missing'}; HU come as one of {', '.join(TYPES)}.")
-    dtype = np.dtype(_order(member.name, fields) + TYPES[kind])
+        raise InputRefused(f"{name} has ElementType {kind or 'missing'}; HU come as one of {', '.join(TYPES)}.")
+    dtype = np.dtype(_order(name, fields) + TYPES[kind])
     raw = _raw(member, beside, fields, content[end:], dtype.itemsize * math.prod(grid.shape))
     values = np.frombuffer(raw, dtype).reshape(grid.shape)
-    hu = values.astype(np.int16) if dtype.kind == "i" and dtype.itemsize == 2 else as_hu(values, member.name)
-    stem = member.name.rsplit("/", 1)[-1].rsplit(".", 1)[0]
-    return Volume(hu, grid, Source(member.name, "metaio", stem), tuple(notices))
+    hu = values.astype(np.int16) if dtype.kind == "i" and dtype.itemsize == 2 else as_hu(values, name)
+    stem = name.rsplit("/", 1)[-1].rsplit(".", 1)[0]
+    return Volume(hu, grid, Source(name, "metaio", stem), tuple(notices))
 
 
 def _fields(name: str, head: bytes) -> tuple[dict[str, str], int]:
@@ -75,41 +86,62 @@ def _numbers(name: str, fields: dict[str, str], key: str, count: int) -> tuple[f
     except (KeyError, ValueError):
         numbers = ()
     if len(numbers) != count or not np.isfinite(numbers).all():
-        raise InputRefused(f"{name}: {key} is {fields.get(key, 'missing')!r}, not {count} numbers; place or HU are unknown.")
+        raise InputRefused(
+            f"{name}: {key} is {fields.get(key, 'missing')[:60]!r}, not {count} numbers; place or HU are unknown."
+        )
     return numbers
 
 
 def _spacing(name: str, fields: dict[str, str], notices: list[Notice]) -> tuple[float, ...]:
-    if "ElementSpacing" not in fields and "ElementSize" in fields:
+    size = _numbers(name, fields, "ElementSize", 3) if "ElementSize" in fields else None
+    if "ElementSpacing" not in fields and size is not None:
         notices.append(Notice("element-size", "ElementSize is taken as the spacing; the file gives no ElementSpacing."))
-        return _numbers(name, fields, "ElementSize", 3)
-    return _numbers(name, fields, "ElementSpacing", 3)
+        return size
+    spacing = _numbers(name, fields, "ElementSpacing", 3)
+    if size is not None and not np.allclose(size, spacing, rtol=1e-3):
+        notices.append(Notice("element-size", "ElementSize differs from ElementSpacing, which is taken."))
+    return spacing
+
+
+def _compare_sides(fields: dict[str, str], direction: Array, notices: list[Notice]) -> None:
+    """AnatomicalOrientation names the sides that the axes come from (RAI: those of LPS); the matrix counts."""
+    said = fields.get("AnatomicalOrientation", "").upper()
+    if len(said) != 3 or not set(said) <= set("RLAPIS"):
+        return
+    along = np.abs(direction).argmax(axis=0)
+    sides = "".join(("RL", "AP", "IS")[axis][int(direction[axis, k] < 0)] for k, axis in enumerate(along))
+    if said != sides:
+        notices.append(
+            Notice("sides", f"AnatomicalOrientation is {said}, but TransformMatrix says {sides}, which is taken.")
+        )
 
 
 def _order(name: str, fields: dict[str, str]) -> str:
     said = {fields[key].lower() for key in ("BinaryDataByteOrderMSB", "ElementByteOrderMSB") if key in fields}
     if len(said) > 1:
         raise InputRefused(f"{name} gives two different byte orders.")
-    if fields.get("BinaryData", "True").lower() not in ("true", "1"):
+    if fields.get("BinaryData", "True").lower() not in TRUE:
         raise InputRefused(f"{name} holds its voxels as text, which is not read.")
-    return ">" if said & {"true", "1"} else "<"
+    return ">" if said & set(TRUE) else "<"
 
 
 def _raw(member: Member, beside: Callable[[str], Member], fields: dict[str, str], rest: bytes, wanted: int) -> bytes:
     """The voxels' bytes, all of them and no more."""
-    where = fields["ElementDataFile"]
+    name, where = member.name, fields["ElementDataFile"]
     if where.upper().startswith("LIST") or "%" in where:
-        raise InputRefused(f"{member.name} spreads its slices over files, which is not read; join them first.")
-    data = rest if where.upper() == "LOCAL" else beside(where).data()
-    if fields.get("CompressedData", "False").lower() in ("true", "1"):
-        try:
-            inflater = zlib.decompressobj(wbits=47)
-            data = inflater.decompress(data, wanted + 1)
-        except zlib.error as error:
-            raise InputRefused(f"{member.name}: the compressed data are damaged ({error}).") from error
-        if len(data) <= wanted and not inflater.eof:
-            raise InputRefused(f"{member.name}: the compressed data end early; get a whole copy.")
-    else:
-        skip = int(fields.get("HeaderSize", "0"))
-        data = data[len(data) - wanted :] if skip == -1 and len(data) >= wanted else data[max(skip, 0) :]
-    return sized(member.name, data, wanted)
+        raise InputRefused(f"{name} spreads its slices over files, which is not read; join them first.")
+    local = where.upper() == "LOCAL"
+    if not local and rest.strip():
+        raise InputRefused(f"{name} goes on after ElementDataFile, which must end its header.")
+    data = rest if local else beside(where).data()
+    skip = whole(name, "HeaderSize", fields.get("HeaderSize", "0"))
+    compressed = fields.get("CompressedData", "False").lower() in TRUE
+    if skip < -1 or (skip == -1 and compressed):
+        raise InputRefused(f"{name}: HeaderSize {skip} does not say where the data start.")
+    data = data[max(len(data) - wanted, 0) :] if skip == -1 else data[skip:]
+    if compressed:
+        said = fields.get("CompressedDataSize")
+        if said is not None and whole(name, "CompressedDataSize", said) != len(data):
+            raise InputRefused(f"{name}: its compressed data are {len(data)} bytes, not the {said} of its header.")
+        data = inflated(name, data, wanted, ZLIB_OR_GZIP)
+    return sized(name, data, wanted)

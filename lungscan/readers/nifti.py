@@ -16,7 +16,7 @@ import numpy as np
 from lungscan.errors import InputRefused
 from lungscan.readers.archive import Member
 from lungscan.readers.gate import as_hu
-from lungscan.readers.grids import from_affine, sized
+from lungscan.readers.grids import from_affine, inflated, sized
 from lungscan.volume import Array, Source, Volume
 
 HEADER = 348
@@ -25,35 +25,36 @@ UNITS_MM = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}
 CORNER_MM = 0.5
 """How far sform and qform may place a corner apart before they contradict each other."""
 
-MOST = 2**34
+GZIP = b"\x1f\x8b"
+
+SLACK = 2**16
+"""Zero bytes that may follow the voxels."""
 
 
 def read(member: Member, beside: Callable[[str], Member]) -> Volume:
     """Volume of a NIfTI file, its data whole and its checksum right."""
     name = member.name
     data = member.data()
-    if data[:2] == b"\x1f\x8b":
-        data = gunzipped(name, data)
-    if len(data) < HEADER or data[344:348] not in (b"n+1\0", b"ni1\0"):
+    head = _start(name, data)
+    if len(head) < HEADER or head[344:348] not in (b"n+1\0", b"ni1\0"):
         raise InputRefused(f"{name} is no NIfTI-1 file; Analyze files say nothing of the patient's sides.")
-    order = next((o for o in "<>" if struct.unpack_from(o + "i", data)[0] == HEADER), None)
+    order = next((o for o in "<>" if struct.unpack_from(o + "i", head)[0] == HEADER), None)
     if order is None:
         raise InputRefused(f"{name} has a damaged NIfTI header.")
-    header = _Header(name, order, data[:HEADER])
+    header = _Header(name, order, head)
     shape = header.shape()
     grid = from_affine(name, shape, header.affine(shape))
     dtype = header.dtype()
     wanted = dtype.itemsize * math.prod(shape)
-    if data[344:348] == b"ni1\0":
-        image = beside(name.rsplit("/", 1)[-1][:-4] + ".img").data()
-        raw = gunzipped(name, image) if image[:2] == b"\x1f\x8b" else image
-    else:
-        offset = header.floats(108, 1)[0]
-        if offset < 352 or offset != int(offset):
-            raise InputRefused(f"{name}: its data start at byte {offset:g}, inside the header.")
-        raw = data[int(offset) :]
-        if len(raw) > wanted and not any(raw[wanted:]):
-            raw = raw[:wanted]
+    pair = head[344:348] == b"ni1\0"
+    offset = header.offset(352 if not pair else 0)
+    if pair:
+        data = beside(_image_name(name)).data()
+    if data.startswith(GZIP):
+        data = inflated(name, data, offset + wanted + SLACK, 31)
+    raw = data[offset:]
+    if not any(raw[wanted : wanted + SLACK + 1]) and len(raw) <= wanted + SLACK:
+        raw = raw[:wanted]
     values = np.frombuffer(sized(name, raw, wanted), dtype).reshape(shape)
     slope, intercept = header.floats(112, 2)
     if not np.isfinite([slope, intercept]).all() or (slope == 0 and intercept != 0):
@@ -66,22 +67,19 @@ def read(member: Member, beside: Callable[[str], Member]) -> Volume:
     return Volume(hu, grid, Source(name, "nifti", stem))
 
 
-def gunzipped(name: str, data: bytes) -> bytes:
-    """All members of a gzip file, each to its end and checksum; only zero bytes may follow."""
-    parts: list[bytes] = []
-    total = 0
-    while data.strip(b"\0"):
-        inflater = zlib.decompressobj(wbits=31)
-        try:
-            part = inflater.decompress(data, MOST - total)
-        except zlib.error as error:
-            raise InputRefused(f"{name} is damaged: {error}.") from error
-        if not inflater.eof:
-            raise InputRefused(f"{name} ends early; get a whole copy.")
-        parts.append(part)
-        total += len(part)
-        data = inflater.unused_data
-    return parts[0] if len(parts) == 1 else b"".join(parts)
+def _start(name: str, data: bytes) -> bytes:
+    """The header's bytes and the four that say whether extensions follow, unpacked where they are packed."""
+    if not data.startswith(GZIP):
+        return data[: HEADER + 4]
+    try:
+        return zlib.decompressobj(wbits=31).decompress(data, HEADER + 4)
+    except zlib.error as error:
+        raise InputRefused(f"{name}: its compressed data are damaged ({error}); get a whole copy.") from error
+
+
+def _image_name(name: str) -> str:
+    stem, _, suffix = name.rsplit("/", 1)[-1].rpartition(".")
+    return f"{stem}.{'IMG' if suffix.isupper() else 'img'}"
 
 
 class _Header:
@@ -109,6 +107,13 @@ class _Header:
             raise InputRefused(f"{self.name} has dimensions {dims[1 : dims[0] + 1]}; lungscan reads one 3-D volume.")
         return dims[3], dims[2], dims[1]
 
+    def offset(self, least: int) -> int:
+        """Where the voxels start."""
+        at = self.floats(108, 1)[0]
+        if not least <= at < 2**31 or at != int(at):
+            raise InputRefused(f"{self.name}: its data start at byte {at:g}, which its header does not allow.")
+        return int(at)
+
     def affine(self, shape: tuple[int, int, int]) -> Array:
         """4x4, from column, row and slice to LPS millimetres."""
         units = UNITS_MM.get(self.data[123] & 7)
@@ -120,7 +125,7 @@ class _Header:
         if len(forms) == 2 and not np.abs((forms[0] - forms[1]) @ corners).max() * units <= CORNER_MM:
             raise InputRefused(f"{self.name}: its sform and qform place it differently in the patient; keep one of them.")
         affine = np.diag([-units, -units, units, 1.0]) @ forms[0]
-        steps, said = np.linalg.norm(affine[:3, :3], axis=0), np.abs(self.floats(80, 3)) * units
+        steps, said = np.linalg.norm(affine[:3, :3], axis=0), np.array(self.floats(80, 3)) * units
         if not np.allclose(steps, said, rtol=0.01):
             raise InputRefused(f"{self.name}: its pixdim ({said}) and its axes ({steps}) differ in length.")
         return np.asarray(affine)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import bz2
 import math
+import re
 from collections.abc import Callable
 
 import numpy as np
@@ -14,8 +15,7 @@ import numpy as np
 from lungscan.errors import InputRefused
 from lungscan.readers.archive import Member
 from lungscan.readers.gate import as_hu
-from lungscan.readers.grids import from_affine, sized
-from lungscan.readers.nifti import gunzipped
+from lungscan.readers.grids import from_affine, inflated, sized, whole
 from lungscan.volume import Source, Volume
 
 TYPES = {
@@ -32,6 +32,14 @@ TO_LPS = {
 }
 
 
+UNITS_MM = {"mm": 1.0, "um": 1e-3, "\u00b5m": 1e-3, "cm": 10.0, "m": 1000.0}
+AMBIGUOUS = ("spacings", "axis mins", "axismins", "axis maxs", "axismaxs")
+ENCODINGS = ("raw", "gzip", "bzip2", "ascii", "hex")
+TEXT = ("ascii", "text", "txt")
+SKIPS = ("line skip", "byte skip")
+MOST_SKIPPED = 10**6
+
+
 def read(member: Member, beside: Callable[[str], Member]) -> Volume:
     """Volume of a NRRD file; its data must lie in the same file or folder, whole."""
     name = member.name
@@ -39,32 +47,37 @@ def read(member: Member, beside: Callable[[str], Member]) -> Volume:
     fields, end = _fields(name, content)
     if fields.get("dimension") != "3":
         raise InputRefused(f"{name} has dimension {fields.get('dimension', 'missing')}; lungscan reads one 3-D volume.")
+    if said := [key for key in AMBIGUOUS if key in fields]:
+        raise InputRefused(f"{name} gives {said[0]} beside its directions; tools differ on what that means.")
     try:
         columns, rows, slices = (int(n) for n in fields["sizes"].split())
-        vectors = [_vector(part) for part in fields["space directions"].split(") (")]
+        vectors = [_vector(part) for part in re.findall(r"\([^)]*\)|[^\s()]+", fields["space directions"])]
         origin = _vector(fields["space origin"])
         signs = np.array(TO_LPS[fields["space"].lower()])
-        if len(vectors) != 3:
+        units = fields.get("space units", '"mm" "mm" "mm"').replace('"', " ").split()
+        mm = np.array([UNITS_MM[unit] for unit in units])
+        if len(vectors) != 3 or len(mm) != 3:
             raise ValueError("space directions")
     except (KeyError, ValueError) as error:
         raise InputRefused(f"{name} does not say how it lies in the patient ({error}).") from error
-    if any(unit.strip('" ') != "mm" for unit in fields.get("space units", "mm").split()):
-        raise InputRefused(f"{name} gives its place in {fields['space units']}, not mm.")
     affine = np.eye(4)
-    affine[:3, :3] = np.stack(vectors, axis=1) * signs[:, None]
-    affine[:3, 3] = origin * signs
+    affine[:3, :3] = np.stack(vectors, axis=1) * (signs * mm)[:, None]
+    affine[:3, 3] = origin * signs * mm
     grid = from_affine(name, (slices, rows, columns), affine)
     kind = TYPES.get(fields.get("type", ""))
     if kind is None:
         raise InputRefused(f"{name} holds values of type {fields.get('type', 'missing')}, which are not HU.")
-    dtype = np.dtype({"little": "<", "big": ">"}.get(fields.get("endian", ""), "?") + kind) if "endian" in fields else None
-    if dtype is None:
+    encoding = fields.get("encoding", "").lower()
+    order = {"little": "<", "big": ">"}.get(fields.get("endian", "").lower())
+    if order is None and encoding not in TEXT:
         raise InputRefused(f"{name} does not give its byte order (endian).")
+    dtype = np.dtype((order or "<") + kind)
     source = fields.get("data file") or fields.get("datafile")
+    if source is not None and (source.split()[0] == "LIST" or "%" in source):
+        raise InputRefused(f"{name} spreads its slices over files, which is not read; join them first.")
     data = content[end:] if source is None else beside(source).data()
-    raw = sized(
-        name, _raw(name, fields, data, dtype.itemsize * math.prod(grid.shape)), dtype.itemsize * math.prod(grid.shape)
-    )
+    wanted = dtype.itemsize * math.prod(grid.shape)
+    raw = sized(name, _raw(name, fields, data, dtype, wanted), wanted)
     values = np.frombuffer(raw, dtype).reshape(grid.shape)
     hu = values.astype(np.int16) if kind == "i2" else as_hu(values, name)
     return Volume(hu, grid, Source(name, "nrrd", name.rsplit("/", 1)[-1].rsplit(".", 1)[0]))
@@ -94,18 +107,44 @@ def _vector(text: str) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     return numbers
 
 
-def _raw(name: str, fields: dict[str, str], data: bytes, wanted: int) -> bytes:
+def _raw(name: str, fields: dict[str, str], data: bytes, dtype: np.dtype[np.generic], wanted: int) -> bytes:
+    """The voxels' bytes; `line skip` counts before decompression, `byte skip` after it."""
     encoding = fields.get("encoding", "").lower()
-    lines, skip = int(fields.get("line skip", "0")), int(fields.get("byte skip", "0"))
+    lines, skip = (whole(name, key, fields.get(key, fields.get(key.replace(" ", ""), "0"))) for key in SKIPS)
+    if lines < 0 or lines > MOST_SKIPPED or skip < -1 or skip > MOST_SKIPPED:
+        raise InputRefused(f"{name} skips {lines} lines and {skip} bytes, which makes no sense.")
     for _ in range(lines):
         data = data[data.find(b"\n") + 1 :]
+    most = max(skip, 0) + wanted
     if encoding in ("gzip", "gz"):
-        data = gunzipped(name, data)
+        data = inflated(name, data, most, 31)
     elif encoding in ("bzip2", "bz2"):
-        try:
-            data = bz2.decompress(data)
-        except (OSError, ValueError) as error:
-            raise InputRefused(f"{name} is damaged: {error}.") from error
+        data = _unbzipped(name, data, most)
+    elif encoding in TEXT or encoding == "hex":
+        return _of_text(name, data, dtype, encoding)
     elif encoding != "raw":
-        raise InputRefused(f"{name} is encoded as {encoding or 'nothing known'}; raw, gzip and bzip2 are read.")
-    return data[len(data) - wanted :] if skip == -1 else data[skip:]
+        raise InputRefused(f"{name} is encoded as {encoding or 'nothing known'}; {', '.join(ENCODINGS)} are read.")
+    return data[max(len(data) - wanted, 0) :] if skip == -1 else data[skip:]
+
+
+def _unbzipped(name: str, data: bytes, most: int) -> bytes:
+    unpacker = bz2.BZ2Decompressor()
+    try:
+        out = unpacker.decompress(data, most + 1)
+    except OSError as error:
+        raise InputRefused(f"{name}: its compressed data are damaged ({error}); get a whole copy.") from error
+    if not unpacker.eof or unpacker.unused_data.strip(b"\0"):
+        raise InputRefused(f"{name}: its compressed data are not the {most} bytes that its header asks for.")
+    return out
+
+
+def _of_text(name: str, data: bytes, dtype: np.dtype[np.generic], encoding: str) -> bytes:
+    try:
+        if encoding == "hex":
+            return bytes.fromhex(data.decode("ascii"))
+        numbers = np.array(data.split(), dtype=np.float64)
+        if not (np.abs(numbers) <= np.iinfo(np.int16).max).all():
+            raise ValueError("some are out of range")
+        return numbers.astype(dtype).tobytes()
+    except ValueError as error:
+        raise InputRefused(f"{name}: its voxels are no {encoding} numbers ({error}).") from error

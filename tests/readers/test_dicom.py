@@ -81,14 +81,15 @@ def test_every_syntax_gives_the_same_voxels(tmp_path: Path, syntax: str) -> None
 
 @pytest.mark.parametrize("name", ["JPEG-LL.dcm", "693_J2KR.dcm", "JLSL_16_15_1_1F.dcm"])
 def test_real_codecs_decode_as_simpleitk_does(data: Path, name: str) -> None:
-    from lungscan.readers.dicom import Slice, _decompressed
     from lungscan.readers.dicom_header import parse
+    from lungscan.readers.dicom_pixels import decompressed
+    from lungscan.readers.dicom_slice import Slice
 
     path = data / "odd" / "pydicom_odd" / name
-    header = parse(path.read_bytes())
+    header = parse(path.read_bytes(), name)
     assert header is not None
     image = Slice(name, header)
-    stored = _decompressed(image, (image.whole("Rows"), image.whole("Columns"))).astype(np.float64)
+    stored = decompressed(image, (image.whole("Rows"), image.whole("Columns"))).astype(np.float64)
     hu = stored * float(image.text("RescaleSlope") or 1) + float(image.text("RescaleIntercept") or 0)
     np.testing.assert_array_equal(hu, sitk.GetArrayFromImage(sitk.ReadImage(str(path)))[0])
 

@@ -85,7 +85,7 @@ def metaio(folder: Path, *changes: tuple[str, str]) -> Path:
         ("Offset = ", "Position = 1 2 3\nOffset = ", "twice"),
         ("BinaryDataByteOrderMSB = False", "BinaryDataByteOrderMSB = True\nElementByteOrderMSB = False", "byte orders"),
         ("ElementDataFile = scan.raw", "ElementDataFile = ../scan.raw", "outside"),
-        ("ElementDataFile = scan.raw", "ElementDataFile = none.raw", "regular file"),
+        ("ElementDataFile = scan.raw", "ElementDataFile = none.raw", "not there"),
         ("ElementDataFile = scan.raw", "ElementDataFile = LIST", "join"),
         ("MET_SHORT", "MET_UCHAR", "MET_UCHAR"),
         ("NDims = 3", "NDims = 4", "NDims"),
