@@ -8,7 +8,9 @@ Writes docs/pictures/*.png and docs/pictures/report.svg.
 from __future__ import annotations
 
 import io
+import re
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -86,8 +88,10 @@ def main() -> None:
     save(grey(plane), "4-candidates", circles)
 
     console = Console(record=True, width=92, file=io.StringIO(), force_terminal=True)
-    show(e.report, console)
-    console.save_svg(str(PICTURES / "report.svg"), title="lungscan scan demo/subset0/*.mhd")
+    show(replace(e.report, input=replace(e.report.input, path=f"demo/subset0/{path.name}")), console)
+    drawn = console.export_svg(title="lungscan scan demo/subset0/*.mhd")
+    drawn = re.sub(r"@font-face \{.*?\}", "", drawn, flags=re.DOTALL)  # no font is fetched: the reader's monospace serves
+    (PICTURES / "report.svg").write_text("\n".join(line.rstrip() for line in drawn.splitlines()) + "\n")
     print("\n".join(str(f.relative_to(PICTURES.parent.parent)) for f in sorted(PICTURES.iterdir())))
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lungscan.findings import Report
-from lungscan.phantom import Phantom, make_chest, writers
+from lungscan.findings import Nodule, Report
+from lungscan.phantom import Phantom, PhantomNodule, make_chest, writers
 from lungscan.pipeline import examine, scan
 from lungscan.settings import Settings
 from tests.conftest import ROOT
@@ -36,13 +36,14 @@ def report(file: Path) -> Report:
     return scan(file, FP32)
 
 
-def test_the_phantoms_nodules_are_found(phantom: Phantom, report: Report) -> None:
-    """At least two of three, centres within the true radius; the rest is the weights' matter."""
-    found = [
-        any(math.dist(n.centre_xyz_mm, t.centre_xyz_mm) <= t.diameter_mm / 2 for n in report.nodules)
-        for t in phantom.nodules
-    ]
-    assert sum(found) >= 2 / 3 * len(found)
+def test_the_phantoms_larger_nodules_are_found_and_nothing_else(phantom: Phantom, report: Report) -> None:
+    def hit(n: Nodule, t: PhantomNodule) -> bool:
+        return math.dist(n.centre_xyz_mm, t.centre_xyz_mm) <= t.diameter_mm / 2
+
+    larger = [t for t in phantom.nodules if t.diameter_mm >= 10]
+    assert larger
+    assert all(any(hit(n, t) for n in report.nodules) for t in larger)
+    assert all(any(hit(n, t) for t in phantom.nodules) for n in report.nodules)
 
 
 def test_the_same_input_gives_the_same_report(file: Path, report: Report) -> None:

@@ -91,7 +91,7 @@ def _file(path: Path) -> BinaryIO:
     if not path.is_file():
         raise InputRefused(f"{path} is not a regular file.")
     try:
-        return path.open("rb")
+        return path.open("rb", buffering=0)
     except OSError as error:
         raise InputRefused(f"{path} cannot be read ({error.strerror}).") from error
 

@@ -11,14 +11,16 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from pydicom.uid import UID, ExplicitVRBigEndian
+from pydicom.uid import ExplicitVRBigEndian
 
 from lungscan.errors import InputRefused
+from lungscan.readers.dicom_header import DEFLATED, EXPLICIT, IMPLICIT
 from lungscan.readers.dicom_slice import Slice
 from lungscan.readers.gate import as_hu
 from lungscan.volume import AIR_HU, Notice
 
 _LOSSY = ("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51", "1.2.840.10008.1.2.4.81", "1.2.840.10008.1.2.4.91")
+_NATIVE = (IMPLICIT, EXPLICIT, DEFLATED, ExplicitVRBigEndian)
 _CLIPPED_SHARE = 0.01
 
 Stored = npt.NDArray[np.int16] | npt.NDArray[np.uint16]
@@ -30,16 +32,12 @@ def decode(image: Slice, out: npt.NDArray[np.int16]) -> list[Notice]:
     _check(image)
     stored, notices = _stored(image, out.shape)
     slope, intercept = _rescale(image, notices)
-    low, high = int(stored.min()), int(stored.max())
-    if slope == 1 and intercept == int(intercept) and low + intercept >= -32768 and high + intercept <= 32767:
-        wrapped = np.array(int(intercept)).astype(np.int16)
-        np.add(stored.view(np.int16), wrapped, out=out)  # exact: the sum fits, wherever the parts wrap
-        floored = low + intercept >= AIR_HU
+    if _adds_exactly(image, stored, slope, intercept):
+        np.maximum(stored.view(np.int16), np.array(AIR_HU - int(intercept), np.int16), out=out)
+        if intercept != 0:
+            np.add(out, np.array(int(intercept), np.int16), out=out)
     else:
-        out[:] = _scaled(image, stored, slope, intercept, notices)
-        floored = False
-    if not floored:
-        np.maximum(out, AIR_HU, out=out)
+        np.maximum(_scaled(image, stored, slope, intercept, notices), AIR_HU, out=out)
     _pad(image, stored, (slope, intercept), out, notices)
     return notices
 
@@ -86,11 +84,8 @@ def _stored(image: Slice, shape: tuple[int, ...]) -> tuple[Stored, list[Notice]]
 
 
 def is_compressed(image: Slice) -> bool:
-    try:
-        return bool(UID(image.header.syntax).is_encapsulated)
-    except ValueError:
-        said = image.header.syntax or "no transfer syntax"
-        raise InputRefused(f"{image.name} is in {said}, which DICOM does not know.") from None
+    """Whether the pixels need a codec; what DICOM does not know is left to the decoders to refuse."""
+    return image.header.syntax not in _NATIVE
 
 
 def decompressed(image: Slice, shape: tuple[int, ...]) -> npt.NDArray[Any]:
@@ -121,6 +116,15 @@ def _rescale(image: Slice, notices: list[Notice]) -> tuple[float, float]:
     if slope < 0:
         notices.append(Notice("negative-slope", "RescaleSlope is negative."))
     return slope, intercept
+
+
+def _adds_exactly(image: Slice, stored: Stored, slope: float, intercept: float) -> bool:
+    """Whether HU are stored values plus a whole number, and neither they nor the sums leave int16."""
+    if slope != 1 or intercept != int(intercept) or abs(intercept) > 32768 + AIR_HU:
+        return False
+    if intercept <= 0 and (stored.dtype == np.int16 or image.whole("BitsStored") < 16):
+        return True
+    return int(stored.max()) + max(int(intercept), 0) <= 32767
 
 
 def _scaled(image: Slice, stored: Stored, slope: float, intercept: float, notices: list[Notice]) -> npt.NDArray[np.int16]:
