@@ -1,7 +1,8 @@
-"""Network runners behind one callable: a batch in, an array out. Installed as `lungscan.engines`; one runner a file."""
+"""Network runners behind one callable: batches in, arrays out. Installed as `lungscan.engines`; one runner a file."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from importlib.util import find_spec
 from typing import Protocol
 
@@ -16,10 +17,13 @@ PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 DEVICES = ("auto", "cpu", "cuda")
 
 
-class Engine(Protocol):
-    """A network ready to run. Calling it takes float32 HU of any strides and returns float32, one row of output a row.
+Batch = npt.NDArray[np.float32]
 
-    Rows are independent: how a batch is cut changes no result.
+
+class Engine(Protocol):
+    """A network ready to run. Calling it takes batches of float32 HU of any strides and yields float32, a row for a row.
+
+    The next batch is made while the last one runs. Rows are independent: how they are cut into batches changes no result.
     """
 
     name: str
@@ -27,7 +31,7 @@ class Engine(Protocol):
     precision: str
     device: str
 
-    def __call__(self, batch: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]: ...
+    def __call__(self, batches: Iterable[Batch]) -> Iterator[Batch]: ...
 
 
 def open_engine(network: Network, device: str = "auto", engine: str = "auto", precision: str = "auto") -> Engine:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from importlib.metadata import version
 
 import numpy as np
-import numpy.typing as npt
 import onnxruntime as ort
+from lungscan.engines import Batch
 
 from lungscan.errors import EngineUnavailable
 from lungscan.networks.graph import Network
@@ -28,9 +29,10 @@ class OnnxRuntimeEngine:
         options.log_severity_level = 3
         self._session = ort.InferenceSession(network.onnx, options, providers=["CPUExecutionProvider"])
 
-    def __call__(self, batch: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        parts = [
-            self._session.run(None, {"hu": np.ascontiguousarray(batch[at : at + self._rows])})[0]
-            for at in range(0, len(batch), self._rows)
-        ]
-        return np.concatenate(parts)
+    def __call__(self, batches: Iterable[Batch]) -> Iterator[Batch]:
+        for batch in batches:
+            parts = [
+                self._session.run(None, {"hu": np.ascontiguousarray(batch[at : at + self._rows])})[0]
+                for at in range(0, len(batch), self._rows)
+            ]
+            yield np.concatenate(parts)

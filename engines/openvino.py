@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterable, Iterator
 from importlib.metadata import version
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import openvino as ov
+from lungscan.engines import Batch
 from openvino import properties
 
 from lungscan.errors import EngineUnavailable
@@ -41,18 +43,40 @@ class OpenVinoEngine:
         self._queue = ov.AsyncInferQueue(compiled)
         self._queue.set_callback(_keep)
 
-    def __call__(self, batch: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        parts: list[npt.NDArray[np.float32] | None] = [None] * -(-len(batch) // self._rows)
-        for k in range(len(parts)):
-            rows = np.require(batch[k * self._rows : (k + 1) * self._rows], requirements=("C", "W"))
-            self._queue.start_async({0: ov.Tensor(rows, shared_memory=True)}, userdata=(parts, k, rows))
-        self._queue.wait_all()
-        return np.concatenate([part for part in parts if part is not None])
+    def __call__(self, batches: Iterable[Batch]) -> Iterator[Batch]:
+        before: _Running | None = None
+        for batch in batches:
+            running = _Running(-(-len(batch) // self._rows))
+            for k in range(len(running.parts)):
+                rows = np.require(batch[k * self._rows : (k + 1) * self._rows], requirements=("C", "W"))
+                self._queue.start_async({0: ov.Tensor(rows, shared_memory=True)}, userdata=(running, k, rows))
+            if before is not None:
+                yield before.result()
+            before = running
+        if before is not None:
+            yield before.result()
 
 
-def _keep(request: Any, job: tuple[list[npt.NDArray[np.float32] | None], int, npt.NDArray[np.float32]]) -> None:
-    parts, k, _ = job
-    parts[k] = request.get_output_tensor(0).data.copy()
+class _Running:
+    """A batch whose parts come in as their requests end."""
+
+    def __init__(self, parts: int) -> None:
+        self.parts: list[Batch | None] = [None] * parts
+        self._ended = threading.Semaphore(0)
+
+    def keep(self, k: int, part: Batch) -> None:
+        self.parts[k] = part
+        self._ended.release()
+
+    def result(self) -> Batch:
+        for _ in self.parts:
+            self._ended.acquire()
+        return np.concatenate([part for part in self.parts if part is not None])
+
+
+def _keep(request: Any, job: tuple[_Running, int, Batch]) -> None:
+    running, k, _ = job
+    running.keep(k, request.get_output_tensor(0).data.copy())
 
 
 def _native_precision(capabilities: list[str]) -> str:

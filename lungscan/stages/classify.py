@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 
 from lungscan.engines import Engine
 from lungscan.findings import Candidate
@@ -32,21 +34,27 @@ def classify(
 
     Crops have the card's size around the rounded centre, shifted inside the volume at its borders.
     """
+    centres = np.array([c.centre_irc for c in candidates]).reshape(-1, 3)
+    chunks: deque[npt.NDArray[np.float32]] = deque()
+
+    def batches() -> Iterator[npt.NDArray[np.float32]]:
+        for start in range(0, len(centres), CHUNK):
+            cut = crops(volume.hu, centres[start : start + CHUNK], card.input.crop_irc, card.input.window_hu[0])
+            chunks.append(windowed(cut, card.input.window_hu))
+            yield chunks[-1]
+
     out: list[Candidate] = []
-    for start in range(0, len(candidates), CHUNK):
-        progress("classify", start, len(candidates))
-        chunk = candidates[start : start + CHUNK]
-        centres = np.array([c.centre_irc for c in chunk])
-        cut = crops(volume.hu, centres, card.input.crop_irc, card.input.window_hu[0])
-        batch = windowed(cut, card.input.window_hu)
-        p_nodule = nodule(batch)
+    for p_nodule in nodule(batches()):
+        progress("classify", len(out), len(candidates))
+        batch = chunks.popleft()
         likely = np.flatnonzero(p_nodule >= threshold_nodule)
         p_malignant: dict[int, float] = {}
         if malignancy is not None and len(likely):
-            p_malignant = dict(zip(likely.tolist(), malignancy(batch[likely]).tolist(), strict=True))
+            (p,) = malignancy([batch[likely]])
+            p_malignant = dict(zip(likely.tolist(), p.tolist(), strict=True))
         out += [
-            replace(c, p_nodule=float(p), p_malignant=p_malignant.get(k))
-            for k, (c, p) in enumerate(zip(chunk, p_nodule, strict=True))
+            replace(candidates[len(out) + k], p_nodule=float(p), p_malignant=p_malignant.get(k))
+            for k, p in enumerate(p_nodule)
         ]
     progress("classify", len(candidates), len(candidates))
     return out

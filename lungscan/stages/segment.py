@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +17,8 @@ from lungscan.stages import Progress, silent
 from lungscan.stages.lungs import Lungs
 from lungscan.volume import Box, Grid, Volume
 from lungscan.weights.card import Card
+
+Corner = tuple[int, int]
 
 SLAB_SLICES = 16
 """Slices that go to the engine together. Each slab has a box of its own around its part of the lungs: fewer slices make
@@ -43,23 +47,28 @@ def segment(volume: Volume, lungs: Lungs | None, card: Card, engine: Engine, pro
     box = everything if lungs is None else lungs.box(volume.grid)
     values = np.zeros([high - low for low, high in box], np.float32)
     (first, last), (top, _), (left, _) = box
-    for start in range(first, last, SLAB_SLICES):
-        progress("segment", start - first, last - first)
-        stop = min(start + SLAB_SLICES, last)
-        slab = ((start, stop), *box[1:]) if lungs is None else lungs.slab_box(volume.grid, start, stop)
-        if slab is None:
-            continue
-        (i0, i1), (r0, r1), (c0, c1) = slab
-        hu, (r_at, c_at) = _cut(volume.hu, slab, card)
-        stacks = np.moveaxis(sliding_window_view(hu, 2 * card.input.context_slices + 1, axis=0, writeable=True), -1, 1)
-        p = engine(stacks)
+    slabs: deque[tuple[Box, Corner]] = deque()
+
+    def stacks() -> Iterator[npt.NDArray[np.float32]]:
+        for start in range(first, last, SLAB_SLICES):
+            stop = min(start + SLAB_SLICES, last)
+            slab = ((start, stop), *box[1:]) if lungs is None else lungs.slab_box(volume.grid, start, stop)
+            if slab is not None:
+                hu, corner = _cut(volume.hu, slab, card)
+                slabs.append((slab, corner))
+                windows = sliding_window_view(hu, 2 * card.input.context_slices + 1, axis=0, writeable=True)
+                yield np.moveaxis(windows, -1, 1)
+
+    for p in engine(stacks()):
+        ((i0, i1), (r0, r1), (c0, c1)), (r_at, c_at) = slabs.popleft()
         inside = p[:, r0 - r_at : r1 - r_at, c0 - c_at : c1 - c_at]
         values[i0 - first : i1 - first, r0 - top : r1 - top, c0 - left : c1 - left] = inside
+        progress("segment", i1 - first, last - first)
     progress("segment", last - first, last - first)
     return Heatmap(values, box, volume.grid.part(box))
 
 
-def _cut(hu: npt.NDArray[np.int16], slab: Box, card: Card) -> tuple[npt.NDArray[np.float32], tuple[int, int]]:
+def _cut(hu: npt.NDArray[np.int16], slab: Box, card: Card) -> tuple[npt.NDArray[np.float32], Corner]:
     """The slab with its context slices and halo in the card's window, and the row and column at which it starts.
 
     Where the halo passes the image, the image ends there, and the network pads as it would for the whole slice. An image

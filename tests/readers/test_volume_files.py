@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import itertools
 import re
@@ -89,6 +90,11 @@ def metaio(folder: Path, *changes: tuple[str, str]) -> Path:
         ("ElementDataFile = scan.raw", "ElementDataFile = LIST", "join"),
         ("MET_SHORT", "MET_UCHAR", "MET_UCHAR"),
         ("NDims = 3", "NDims = 4", "NDims"),
+        ("DimSize = 150 160 20", "DimSize = 150.7 160 20", "DimSize"),
+        ("ElementDataFile = scan.raw", "ElementDataFile = scan.raw\nComment = late", "goes on"),
+        ("CompressedData = False", "CompressedData = False\nHeaderSize = many", "HeaderSize"),
+        ("CompressedData = False", "CompressedData = True", "damaged"),
+        ("NDims = 3", "NDims = 3\nElementToIntensityFunctionSlope = 2", "some tools apply"),
         ("BinaryDataByteOrderMSB = False", "BinaryDataByteOrderMSB = True", "HU"),
     ],
 )
@@ -132,6 +138,9 @@ def nifti(folder: Path, **fields: object) -> Path:
         ({"scl_slope": 0, "scl_inter": -1024}, "scaling"),
         ({"scl_slope": 1, "scl_inter": np.nan}, "scaling"),
         ({"datatype": 2}, "type 2"),
+        ({"vox_offset": 0}, "byte 0"),
+        ({"vox_offset": 352.5}, "byte 352.5"),
+        ({"pixdim": [1, -1.35, 1.4, 5, 1, 1, 1, 1], "qform_code": 0}, "length"),
         ({"pixdim": [1, 0.7, 1.4, 5, 1, 1, 1, 1], "qform_code": 0}, "length"),
     ],
 )
@@ -169,6 +178,11 @@ def test_junk_after_a_gzip_and_a_wrong_checksum_are_refused(tmp_path: Path) -> N
         ("sizes: 150 160 20", "sizes: 150 160 21"),
         ("endian: little\n", ""),
         ("encoding: raw", "encoding: zrl"),
+        ("endian: little", "endian: middle"),
+        ("space origin", "axis mins: 0 0 0\nspace origin"),
+        ("space origin", "spacings: 1 1 1\nspace origin"),
+        ("space origin", "byte skip: many\nspace origin"),
+        ("space origin", "byte skip: -7\nspace origin"),
     ],
 )
 def test_a_nrrd_header_without_place_is_refused(tmp_path: Path, old: str, new: str) -> None:
@@ -178,6 +192,52 @@ def test_a_nrrd_header_without_place_is_refused(tmp_path: Path, old: str, new: s
     (tmp_path / "scan.nrrd").write_bytes(data.replace(old.encode(), new.encode()))
     with pytest.raises(InputRefused):
         read(tmp_path / "scan.nrrd")
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "hex", "bzip2"])
+def test_nrrd_encodings_that_simpleitk_or_pynrrd_lack(tmp_path: Path, encoding: str) -> None:
+    """Micrometres, and directions set apart by several blanks, too."""
+    data = HU.tobytes()
+    body = {
+        "ascii": " ".join(map(str, HU.ravel().tolist())).encode(),
+        "hex": data.hex().encode(),
+        "bzip2": bz2.compress(data),
+    }[encoding]
+    header = f"""NRRD0004
+type: short
+dimension: 3
+sizes: 150 160 20
+space: left-anterior-superior
+space directions: (1350,0,0)  (0,-1400,0)   (0,0,5000)
+space origin: (-100500,90250,30125)
+space units: "um" "um" "um"
+endian: little
+encoding: {encoding}
+
+"""
+    (tmp_path / "a.nrrd").write_bytes(header.encode() + body)
+    volume = read(tmp_path / "a.nrrd")
+    np.testing.assert_array_equal(volume.hu, HU)
+    same_place(volume.grid, image(HU))
+
+
+def test_a_metaio_file_names_sides_that_its_matrix_denies(tmp_path: Path) -> None:
+    assert read(metaio(tmp_path)).notices == ()
+    changed = read(metaio(tmp_path, ("AnatomicalOrientation = RAI", "AnatomicalOrientation = LPI")))
+    assert [n.code for n in changed.notices] == ["sides"]
+
+
+def test_a_volume_that_unpacks_to_far_more_than_it_says(tmp_path: Path) -> None:
+    whole = nifti(tmp_path).read_bytes()
+    (tmp_path / "bomb.nii.gz").write_bytes(gzip.compress(whole + bytes(2**26)))
+    with pytest.raises(InputRefused, match="longer than"):
+        read(tmp_path / "bomb.nii.gz")
+
+
+def test_a_mask_is_no_ct(tmp_path: Path) -> None:
+    sitk.WriteImage(image(np.where(HU > -500, np.int16(40), np.int16(-1000))), str(tmp_path / "x.mha"))
+    with pytest.raises(InputRefused, match="different values"):
+        read(tmp_path / "x.mha")
 
 
 def test_not_hu(tmp_path: Path) -> None:

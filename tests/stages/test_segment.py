@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -111,9 +112,10 @@ def test_a_smaller_halo_would_change_it(card: Card, engine: Engine, hu: np.ndarr
 def test_the_stacks_that_reach_the_engine_share_the_slab_s_memory(card: Card, hu: np.ndarray) -> None:
     seen: list[np.ndarray] = []
 
-    def look(batch: np.ndarray) -> np.ndarray:
-        seen.append(batch)
-        return np.zeros((batch.shape[0], *batch.shape[2:]), np.float32)
+    def look(batches: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        for batch in batches:
+            seen.append(batch)
+            yield np.zeros((batch.shape[0], *batch.shape[2:]), np.float32)
 
     segment(replace(volume(hu)), None, card, look)
     assert all(np.shares_memory(batch[0], batch[1]) and batch[0].flags.c_contiguous for batch in seen)
