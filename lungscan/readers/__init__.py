@@ -39,6 +39,7 @@ class SeriesFacts:
     path: str
     series_uid: str
     format: str
+    modality: str
     description: str
     images: int
     shape_irc: Shape | None = None
@@ -71,7 +72,7 @@ def inspect(path: str | Path) -> list[SeriesFacts]:
         with _bounded(there):
             if there.is_file() and (suffix := _volume_suffix(there.name)) is not None:
                 return [_of_volume(str(path), Member.of(there), suffix, partial(Member.beside, there))]
-            if images := _dicom_slices(there):
+            if images := _dicom_slices(there, []):
                 kind = _kind(there)
                 return [_facts(str(path), uid, own, kind) for uid, own in dicom.by_series(images).items()]
             inside = _inside(there)
@@ -99,7 +100,7 @@ def _of_volume(path: str, member: Member, suffix: str, beside: Callable[[str], M
 
 
 def _refused(path: str, name: str, error: InputRefused) -> SeriesFacts:
-    return SeriesFacts(path, "", "", name, 0, refusal=str(error))
+    return SeriesFacts(path, "", "", "", name, 0, refusal=str(error))
 
 
 def _facts(path: str, uid: str, images: list[Slice], kind: str) -> SeriesFacts:
@@ -107,7 +108,7 @@ def _facts(path: str, uid: str, images: list[Slice], kind: str) -> SeriesFacts:
     try:
         volume = gated(dicom.volume(path, images, kind))
     except InputRefused as error:
-        return SeriesFacts(path, uid, kind, description, len(images), refusal=str(error))
+        return SeriesFacts(path, uid, kind, images[0].text("Modality"), description, len(images), refusal=str(error))
     return _described(path, description, volume)
 
 
@@ -117,6 +118,7 @@ def _described(path: str, description: str, volume: Volume) -> SeriesFacts:
         path=path,
         series_uid=volume.source.series_uid,
         format=volume.source.format,
+        modality="CT",
         description=description,
         images=hu.shape[0],
         shape_irc=volume.grid.shape,
@@ -142,9 +144,11 @@ def _read(path: Path, series: str | None) -> Volume:
     suffix = _volume_suffix(path.name)
     if path.is_file() and suffix is not None:
         return _decoded(Member.of(path), suffix, partial(Member.beside, path))
-    images = _dicom_slices(path)
+    foreign: list[str] = []
+    images = _dicom_slices(path, foreign)
     if images:
-        return dicom.chosen(str(path), images, series, _kind(path))
+        volume = dicom.chosen(str(path), images, series, _kind(path))
+        return replace(volume, notices=(*volume.notices, *dicom.passed_over(foreign)))
     inside = _inside(path)
     volumes = _volumes(inside)
     if len(volumes) > 1:
@@ -189,10 +193,10 @@ def _decoded(member: Member, suffix: str, beside: Callable[[str], Member]) -> Vo
     return _DECODERS[suffix](member, same_folder)
 
 
-def _dicom_slices(path: Path) -> list[Slice]:
+def _dicom_slices(path: Path, foreign: list[str]) -> list[Slice]:
     """The images in a folder or zip; for a single DICOM file those of its folder that belong to its series."""
     if path.is_dir() or is_zip(path):
-        return dicom.slices(members(path))
+        return dicom.slices(members(path), foreign)
     path = path.resolve()
     own = dicom.slices([Member.of(path)])
     if not own:

@@ -22,6 +22,9 @@ from lungscan.volume import Notice, Source, Volume
 HELD_BYTES = 2**31
 """How much of a folder is held in memory; of what comes after, the pixels are read again when they are needed."""
 
+NAMED = 3
+"""So many of the files passed over are named."""
+
 ALTERNATION_HU = 10.0
 """Slices whose mean swings to and fro by more than this are two acquisitions shuffled into one another."""
 
@@ -35,23 +38,36 @@ _FACTS = {
 }
 
 
-def slices(found: Iterable[Member]) -> list[Slice]:
-    """The DICOM objects among some members, each opened once; what is no DICOM is passed over."""
+def slices(found: Iterable[Member], foreign: list[str] | None = None) -> list[Slice]:
+    """The DICOM objects among some members, each opened once; names of what is no DICOM go to `foreign`."""
     out = []
+    foreign = [] if foreign is None else foreign
     held = 0
     for member in found:
         with member.open() as file:
             head = file.read(132)
             if not looks_like_dicom(head):
+                foreign.append(member.name)
                 continue
             file.seek(0)
             data = file.read()
         header = parse(data, member.name)
-        if header is not None:
-            image = Slice(member.name, header)
-            held += len(data)
-            out.append(image if held <= HELD_BYTES or header.pixels is None else image.let_go(member))
+        if header is None:
+            foreign.append(member.name)
+            continue
+        image = Slice(member.name, header)
+        held += len(data)
+        out.append(image if held <= HELD_BYTES or header.pixels is None else image.let_go(member))
     return out
+
+
+def passed_over(foreign: Sequence[str]) -> tuple[Notice, ...]:
+    """What to say of the files that are no DICOM."""
+    if not foreign:
+        return ()
+    names = ", ".join(foreign[:NAMED]) + (", ..." if len(foreign) > NAMED else "")
+    what = "file that is no DICOM image was" if len(foreign) == 1 else "files that are no DICOM images were"
+    return (Notice("other-files", f"{len(foreign)} {what} passed over ({names})."),)
 
 
 def by_series(found: Sequence[Slice]) -> dict[str, list[Slice]]:

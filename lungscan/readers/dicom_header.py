@@ -84,7 +84,7 @@ def looks_like_dicom(head: bytes) -> bool:
 def parse(data: bytes, name: str) -> Header | None:
     """Header of a file's bytes; None for what is no DICOM object, or one that is an index (DICOMDIR).
 
-    Raises InputRefused for a file that says it is DICOM and cannot be parsed: it may be a slice of the scan.
+    Raises InputRefused for a damaged DICOM file that may be a slice of a CT; another is no DICOM object.
     """
     if name.rsplit("/", 1)[-1].upper() == "DICOMDIR":
         return None
@@ -226,11 +226,18 @@ def _parsed(data: bytes, name: str, *, bare: bool) -> Header | None:
             syntax = str(getattr(dataset.file_meta, "TransferSyntaxUID", IMPLICIT))
             raw = dataset.PixelData if "PixelData" in dataset else None
     except Exception as error:  # pydicom raises whatever broken bytes lead it into
-        if bare:
+        if bare or _says(data) not in ("", *CT_CLASSES):
             return None
         why = str(error).partition("\n")[0] or type(error).__name__
         raise InputRefused(f"{name} is a damaged DICOM file ({why}); get a whole copy, or take it away.") from error
     return Header(tags, syntax, None if raw is None else memoryview(raw), dataset, bare)
+
+
+def _says(data: bytes) -> str:
+    """The class that a file's meta information names, as far as it is there."""
+    at = data.find(b"\x02\x00\x02\x00UI", 132, 1024)
+    length = int.from_bytes(data[at + 6 : at + 8], "little")
+    return data[at + 8 : at + 8 + length].decode("ascii", "replace").rstrip("\0 ") if at > 0 else ""
 
 
 def _is_index(dataset: pydicom.Dataset) -> bool:

@@ -44,7 +44,10 @@ def test_nested_folders_odd_names_and_foreign_files(tmp_path: Path) -> None:
     (folder / "empty.dcm").touch()
     (folder.parent / "loop").symlink_to(tmp_path)
     os.mkfifo(folder / "pipe.dcm")
-    np.testing.assert_array_equal(read(tmp_path / "ct").hu, HU)
+    volume = read(tmp_path / "ct")
+    np.testing.assert_array_equal(volume.hu, HU)
+    (notice,) = volume.notices
+    assert notice.message == "2 files that are no DICOM images were passed over (a/b/empty.dcm, a/b/notes.txt)."
 
 
 def test_a_zip_and_a_single_file_give_the_series(tmp_path: Path) -> None:

@@ -10,7 +10,13 @@ import pydicom
 import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sequence import Sequence
-from pydicom.uid import DeflatedExplicitVRLittleEndian, EnhancedCTImageStorage, ImplicitVRLittleEndian, RLELossless
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    EnhancedCTImageStorage,
+    ImplicitVRLittleEndian,
+    MRImageStorage,
+    RLELossless,
+)
 
 from lungscan.errors import InputRefused
 from lungscan.readers import dicom, inspect, read
@@ -66,11 +72,15 @@ def test_real_scanners_files_take_the_fast_way(data: Path) -> None:
         assert {image.text("Modality") for image in images if image.header.dataset is not None} <= {"RTSTRUCT"}
 
 
+def meta_end(file: Path) -> int:
+    """Preamble and magic, then the element that gives the length of the rest of its group."""
+    return 132 + 12 + int(pydicom.dcmread(file).file_meta.FileMetaInformationGroupLength)
+
+
 def test_a_deflate_bomb_is_refused(tmp_path: Path) -> None:
     folder = dicom_folder(tmp_path / "ct", HU[:1], deflated)
     file = next(folder.iterdir())
-    start = file.read_bytes()
-    meta = 132 + 12 + pydicom.dcmread(file).file_meta.FileMetaInformationGroupLength
+    start, meta = file.read_bytes(), meta_end(file)
     packer = zlib.compressobj(9, zlib.DEFLATED, -15)
     bomb = b"".join(packer.compress(bytes(2**24)) for _ in range(20)) + packer.flush()
     file.write_bytes(start[:meta] + bomb)
@@ -181,6 +191,17 @@ def test_a_padding_range_that_reaches_into_hu_is_set_to_air(tmp_path: Path) -> N
         ds.add_new("PixelPaddingRangeLimit", "US", 60)
 
     np.testing.assert_array_equal(read(dicom_folder(tmp_path / "ct", HU, edit)).hu, np.where(HU <= -964, -1024, HU))
+
+
+def test_a_damaged_file_of_another_kind_is_passed_over(tmp_path: Path) -> None:
+    folder = dicom_folder(tmp_path / "ct", HU)
+    mr = pydicom.dcmread(next(folder.iterdir()))
+    mr.SOPClassUID = mr.file_meta.MediaStorageSOPClassUID = MRImageStorage
+    mr.save_as(folder / "mr.dcm")
+    (folder / "mr.dcm").write_bytes((folder / "mr.dcm").read_bytes()[: meta_end(folder / "mr.dcm") + 6])
+    volume = read(folder)
+    np.testing.assert_array_equal(volume.hu, HU)
+    assert [n.code for n in volume.notices] == ["other-files"]
 
 
 @pytest.mark.parametrize("keep", [200, 900, 20_000])
