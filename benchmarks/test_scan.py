@@ -45,7 +45,7 @@ def plain_scan(folder: Path, file: Path) -> Rows:
     return list(zip(centres, plain.classify(hu, centres, cnn), strict=True))
 
 
-@pytest.mark.parametrize(("gate", "floor"), [(False, 5), (True, 12)], ids=["everywhere", "lung gate"])
+@pytest.mark.parametrize(("gate", "floor"), [(False, 4), (True, 11)], ids=["everywhere", "lung gate"])
 def test_scan_fp32(faster: Compare, folder: Path, book_weights: Path, gate: bool, floor: float) -> None:
     settings = Settings(weights=book_weights, precision="fp32", lung_gate=gate)
 

@@ -20,7 +20,7 @@ from lungscan.weights.card import Card
 
 Corner = tuple[int, int]
 
-SLAB_SLICES = 16
+SLAB_SLICES = 8
 """Slices that go to the engine together. Each slab has a box of its own around its part of the lungs: fewer slices make
 tighter boxes, more slices waste less on the context that neighbouring slabs both copy."""
 
