@@ -16,7 +16,7 @@ LAYERS = [
     {"volume", "findings", "settings", "errors", "files", "malignancy_rules"},
     {"readers", "weights", "kernels", "networks", "engines", "phantom"},
     {"stages", "report"},
-    {"pipeline", "training", "checkup"},
+    {"pipeline", "training", "checkup", "evaluation"},
     {"explanation"},
     {"commands"},
 ]

@@ -11,10 +11,12 @@ import typer
 
 from lungscan import __version__
 from lungscan.commands.doctor import doctor
+from lungscan.commands.evaluate import evaluate
 from lungscan.commands.explain import explain
 from lungscan.commands.inspect import inspect
 from lungscan.commands.options import Verbose
 from lungscan.commands.phantom import phantom
+from lungscan.commands.prepare import prepare
 from lungscan.commands.scan import scan
 from lungscan.commands.weights import weights
 from lungscan.errors import LungscanError
@@ -27,8 +29,9 @@ app = typer.Typer(
     help="From a chest CT to a report of its lung nodules. It helps a radiologist look; it is no medical device.",
     epilog="Example: lungscan scan SCAN.zip",
 )
-for command in (scan, explain, inspect, phantom, doctor):
+for command in (scan, explain, inspect, phantom, prepare, doctor):
     app.command()(command)
+app.add_typer(evaluate)
 app.add_typer(weights)
 
 

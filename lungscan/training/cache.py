@@ -1,0 +1,161 @@
+"""The training cache: scans on the networks' grid with their lungs and truth, as plain `.npy` maps beside one index a scan.
+
+    CACHE/<name>/hu.npy      (I,R,C) int16 HU, the box of the lungs and MARGIN_MM around it
+    CACHE/<name>/lungs.npy   (I,R,C) bool, the lung mask on the same grid
+    CACHE/<name>/label.npy   (I,R,C) uint8: 0 background, 1..254 the number of the nodule, IGNORED where no loss is taken
+    CACHE/<name>/entry.json  what `Entry` holds; written last, so an entry with it is whole
+
+A scan that was interrupted has no entry.json and is made again; the same scan always gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lungscan import files
+from lungscan.errors import InputRefused
+from lungscan.stages.lungs import Lungs
+from lungscan.volume import Box, Grid, Source, Triple, Volume
+
+IGNORED = 255
+MOST_NODULES = 254
+MARGIN_MM = 20.0
+"""Around the lungs' box: a mass may reach beyond the lung mask, and a crop at its border wants real voxels."""
+
+Maps = tuple[npt.NDArray[np.int16], npt.NDArray[np.bool_], npt.NDArray[np.uint8]]
+
+
+@dataclass(frozen=True)
+class Nodule:
+    """A true nodule: its centre in patient mm, its diameter, and each reader's malignancy rating (1 to 5; may be empty)."""
+
+    centre_xyz_mm: Triple
+    diameter_mm: float
+    ratings: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One volume of the cache.
+
+    patient : what splits must not cut apart
+    series  : `series_hash` of the series UID
+    nodules : nodule k has the label k + 1
+    ignored : findings that count neither as hits nor as false positives
+    """
+
+    name: str
+    patient: str
+    series: str
+    spacing_irc_mm: Triple
+    origin_xyz_mm: Triple
+    direction: tuple[Triple, Triple, Triple]
+    shape: tuple[int, int, int]
+    nodules: tuple[Nodule, ...]
+    ignored: tuple[Nodule, ...] = ()
+
+    @property
+    def grid(self) -> Grid:
+        return Grid(self.shape, self.spacing_irc_mm, self.origin_xyz_mm, np.asarray(self.direction))
+
+
+def series_hash(series_uid: str) -> str:
+    """The first 16 hex digits of SHA-256 of a series UID: enough to recognise a scan, not enough to name one."""
+    return hashlib.sha256(series_uid.encode()).hexdigest()[:16]
+
+
+def lung_part(volume: Volume, lungs: Lungs) -> Box:
+    """The box of a normalised volume that a cache keeps."""
+    margin = [int(np.ceil(MARGIN_MM / mm)) for mm in volume.grid.spacing_irc_mm]
+    i, r, c = (
+        (max(lo - m, 0), min(hi + m, n))
+        for (lo, hi), m, n in zip(lungs.box(volume.grid), margin, volume.grid.shape, strict=True)
+    )
+    return i, r, c
+
+
+def lungs_on(grid: Grid, lungs: Lungs) -> npt.NDArray[np.bool_]:
+    """The lung mask on another grid of the same directions, by the nearest coarse voxel."""
+    axes = []
+    for axis, n in enumerate(grid.shape):
+        points = np.zeros((n, 3))
+        points[:, axis] = np.arange(n)
+        at = np.rint(lungs.grid.irc(grid.xyz(points))[:, axis]).astype(np.intp)
+        axes.append(np.clip(at, 0, lungs.mask.shape[axis] - 1))
+    return np.asarray(lungs.mask[np.ix_(*axes)])
+
+
+class Cache:
+    """A folder of entries. `write` adds one, `entries` lists the whole ones by name, `maps` opens one's arrays read-only."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def has(self, name: str) -> bool:
+        return (self.folder / name / "entry.json").is_file()
+
+    def write(
+        self, entry: Entry, hu: npt.NDArray[np.int16], lungs: npt.NDArray[np.bool_], label: npt.NDArray[np.uint8]
+    ) -> None:
+        """Write one entry whole, its index last."""
+        folder = self.folder / entry.name
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, array in (("hu", hu), ("lungs", lungs), ("label", label)):
+            if array.shape != entry.shape:
+                raise ValueError(f"{name} of {entry.name} is {array.shape}, not {entry.shape}")
+            buffer = io.BytesIO()
+            np.save(buffer, np.ascontiguousarray(array), allow_pickle=False)
+            files.write_bytes(folder / f"{name}.npy", buffer.getvalue())
+        files.write_text(folder / "entry.json", json.dumps(asdict(entry), indent=1) + "\n")
+
+    def entries(self) -> list[Entry]:
+        """Every whole entry, sorted by name. Raises InputRefused where there is none, or one that cannot be read."""
+        found = sorted(self.folder.glob("*/entry.json"))
+        if not found:
+            raise InputRefused(
+                f"{self.folder} holds no training cache; make one with `lungscan prepare DATASET --cache DIR`."
+            )
+        return [_entry(path) for path in found]
+
+    def maps(self, entry: Entry) -> Maps:
+        """HU, lungs and label, memory-mapped."""
+        hu, lungs, label = (
+            np.load(self.folder / entry.name / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+            for name in ("hu", "lungs", "label")
+        )
+        return hu, lungs, label
+
+    def volume(self, entry: Entry) -> Volume:
+        """The entry as the stages take it."""
+        return Volume(self.maps(entry)[0], entry.grid, Source(str(self.folder / entry.name), "cache", entry.series))
+
+    def gate(self, entry: Entry) -> Lungs:
+        """The entry's lung mask as the stages take it."""
+        mask = np.asarray(self.maps(entry)[1])
+        return Lungs(mask, entry.grid, float(mask.sum() * entry.grid.voxel_mm3 / 1000))
+
+
+def _entry(path: Path) -> Entry:
+    try:
+        raw = json.loads(path.read_text())
+        raw["nodules"], raw["ignored"] = _nodules(raw["nodules"]), _nodules(raw["ignored"])
+        raw["direction"] = tuple(tuple(row) for row in raw["direction"])
+        fields: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in raw.items()}
+        return Entry(**fields)
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputRefused(
+            f"{path} is not an entry of a training cache ({error!r}); remove its folder and prepare again."
+        ) from error
+
+
+def _nodules(rows: Sequence[dict[str, Any]]) -> tuple[Nodule, ...]:
+    return tuple(Nodule(tuple(r["centre_xyz_mm"]), r["diameter_mm"], tuple(r["ratings"])) for r in rows)

@@ -1,0 +1,195 @@
+"""LIDC-IDRI: DICOM with up to four readers' marks in XML beside it (Armato et al., Medical Physics 38(2), 2011).
+
+A reader drew every nodule of 3 mm or more, slice by slice, and rated it; smaller ones and what is no nodule are points.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+from scipy import ndimage
+
+from lungscan.errors import InputRefused
+from lungscan.readers.archive import is_zip, members
+from lungscan.training.cache import series_hash
+from lungscan.training.job import POINT_MM, Contour, Finding, Findings
+from lungscan.training.masks import Mask, contour_part
+from lungscan.volume import Box, Grid, Triple, Volume, triple
+
+AGREED = 3
+"""Readers who must have drawn a nodule for it to count, as in LUNA16; fewer: it is ignored."""
+
+_HEAD = 8192  # bytes: the response header comes first
+_SERIES = re.compile(rb"<SeriesInstanceUid>\s*([0-9.]+)\s*</SeriesInstanceUid>")
+_PATIENT = re.compile(r"LIDC-IDRI-\d{4}")
+
+
+@dataclass(frozen=True)
+class LidcJob:
+    """A series and the name of its readings: a file in the folder `path`, or a member of the zip."""
+
+    path: Path
+    patient: str
+    series: str
+    xml: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.patient}-{series_hash(self.series)}"
+
+    def findings(self, volume: Volume) -> Findings:
+        """The readers' marks, clustered. Raises InputRefused when the XML cannot be read or is of another scan."""
+        data = next(m for m in members(self.path) if m.name == self.xml).data()
+        try:
+            marks, points = _marks(ElementTree.fromstring(data), volume.grid)
+        except (ElementTree.ParseError, ValueError, TypeError, AttributeError) as error:
+            raise InputRefused(f"{self.path}: the readings in {self.xml} cannot be read ({error}).") from error
+        grid = volume.canonical().grid
+        readings = [_reading(mark, grid) for mark in marks]
+        clusters = [[readings[k] for k in cluster] for cluster in cluster_readings(readings)]
+        nodules = [_finding(c) for c in clusters if len({r.reader for r in c}) >= AGREED]
+        fewer = [_finding(c) for c in clusters if len({r.reader for r in c}) < AGREED]
+        return Findings(tuple(nodules), (*fewer, *(Finding(p, POINT_MM) for p in points)))
+
+
+@dataclass(frozen=True)
+class Mark:
+    """One reader's drawing of one nodule, in patient mm."""
+
+    reader: int
+    rating: int | None
+    contours: tuple[Contour, ...]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A mark on the scan's grid."""
+
+    mark: Mark
+    centre_xyz_mm: Triple
+    diameter_mm: float
+    box: Box
+    mask: Mask
+
+    @property
+    def reader(self) -> int:
+        return self.mark.reader
+
+
+def jobs(folder: Path) -> list[LidcJob]:
+    """Every series with readings in a folder of DICOM folders or zips, by patient and UID; the first of doubles counts."""
+    found: dict[str, LidcJob] = {}
+    for path, xml, head in _xml_files(folder):
+        series = _SERIES.search(head)
+        if b"<LidcReadMessage" not in head or series is None:
+            continue
+        uid = series.group(1).decode()
+        label = _PATIENT.search(f"{path.relative_to(folder)}/{xml}") or _PATIENT.search(str(path))
+        patient = label.group() if label else path.relative_to(folder).parts[0] if path != folder else uid
+        found.setdefault(uid, LidcJob(path, Path(patient).stem if not label else patient, uid, xml))
+    return sorted(found.values(), key=lambda job: (job.patient, job.series))
+
+
+def _xml_files(folder: Path) -> Iterator[tuple[Path, str, bytes]]:
+    for path in sorted(folder.rglob("*.xml")):
+        with path.open("rb") as file:
+            yield path.parent, path.name, file.read(_HEAD)
+    for path in sorted(folder.rglob("*.zip")):
+        if is_zip(path):
+            for member in members(path):
+                if member.name.lower().endswith(".xml"):
+                    with member.open() as inside:
+                        yield path, member.name, inside.read(_HEAD)
+
+
+def _marks(root: ElementTree.Element, grid: Grid) -> tuple[list[Mark], list[Triple]]:
+    """Nodules that were drawn; centres of smaller ones and of what is none."""
+    marks: list[Mark] = []
+    points: list[Triple] = []
+    for reader, session in enumerate(root.iterfind("{*}readingSession")):
+        for nodule in session.iterfind("{*}unblindedReadNodule"):
+            contours = tuple(_contour(roi, grid) for roi in nodule.iterfind("{*}roi"))
+            rating = nodule.findtext("{*}characteristics/{*}malignancy")
+            if sum(len(corners) for _, corners, _ in contours) > 1:
+                marks.append(Mark(reader, int(rating) if rating else None, contours))
+            elif contours:
+                z, corners, _ = contours[0]
+                points.append((*corners[0], z))
+        for other in session.iterfind("{*}nonNodule"):
+            locus = other.find("{*}locus")
+            if locus is not None:
+                z = float(str(other.findtext("{*}imageZposition")))
+                points.append((*_corner(locus, z, grid), z))
+    return marks, points
+
+
+def _contour(roi: ElementTree.Element, grid: Grid) -> Contour:
+    z = float(str(roi.findtext("{*}imageZposition")))
+    corners = [_corner(edge, z, grid) for edge in roi.iterfind("{*}edgeMap")]
+    if not corners:
+        raise ValueError("an outline without a point")
+    return z, corners, str(roi.findtext("{*}inclusion")).strip().upper() == "TRUE"
+
+
+def _corner(edge: ElementTree.Element, z: float, grid: Grid) -> tuple[float, float]:
+    """x and y in mm of a pixel (column, row), counted from 0, on the slice at height z."""
+    column, row = float(str(edge.findtext("{*}xCoord"))), float(str(edge.findtext("{*}yCoord")))
+    in_plane = grid.xyz((0.0, row, column))
+    step = grid.direction[:, 2]
+    x, y, _ = in_plane + step * (z - in_plane[2]) / step[2]
+    return float(x), float(y)
+
+
+def _reading(mark: Mark, grid: Grid) -> Reading:
+    box, mask = contour_part(grid, mark.contours)
+    centre = grid.part(box).xyz(np.argwhere(mask).mean(axis=0))
+    diameter = (6 * float(mask.sum()) * grid.voxel_mm3 / np.pi) ** (1 / 3)
+    return Reading(mark, triple(centre), diameter, box, mask)
+
+
+def cluster_readings(readings: Sequence[Reading]) -> list[list[int]]:
+    """Indices of the readings of each nodule, by first reading.
+
+    Two readings are of one nodule when their centres are nearer than the smaller radius or their masks touch. The nearest
+    are joined first, and no cluster takes a second reading of a reader: that stays one of its own.
+    """
+    pairs = []
+    for a, one in enumerate(readings):
+        for b, other in enumerate(readings[:a]):
+            apart = float(np.linalg.norm(np.subtract(one.centre_xyz_mm, other.centre_xyz_mm)))
+            if apart < min(one.diameter_mm, other.diameter_mm) / 2 or _touch(one, other):
+                pairs.append((apart, b, a))
+    cluster = {k: [k] for k in range(len(readings))}
+    for _, a, b in sorted(pairs):
+        ours, theirs = cluster[a], cluster[b]
+        if ours is theirs or {readings[k].reader for k in ours} & {readings[k].reader for k in theirs}:
+            continue
+        ours.extend(theirs)
+        cluster |= dict.fromkeys(theirs, ours)
+    distinct = {id(members): members for members in cluster.values()}
+    return sorted(sorted(members) for members in distinct.values())
+
+
+def _touch(one: Reading, other: Reading) -> bool:
+    """Whether voxels of both coincide or share a face."""
+    low = [min(a[0], b[0]) - 1 for a, b in zip(one.box, other.box, strict=True)]
+    high = [max(a[1], b[1]) + 1 for a, b in zip(one.box, other.box, strict=True)]
+    if any(a[1] < b[0] or b[1] < a[0] for a, b in zip(one.box, other.box, strict=True)):
+        return False
+    pads = [
+        np.pad(r.mask, [(a - lo, hi - b) for (a, b), lo, hi in zip(r.box, low, high, strict=True)]) for r in (one, other)
+    ]
+    return bool((ndimage.binary_dilation(pads[0]) & pads[1]).any())
+
+
+def _finding(readings: Sequence[Reading]) -> Finding:
+    """The readers' mean centre and diameter, as LUNA16 takes them, and what each of them drew and gave."""
+    centre = triple(np.mean([r.centre_xyz_mm for r in readings], axis=0))
+    diameter = float(np.mean([r.diameter_mm for r in readings]))
+    ratings = tuple(r.mark.rating for r in readings if r.mark.rating is not None)
+    return Finding(centre, diameter, ratings, tuple(r.mark.contours for r in readings))
