@@ -93,6 +93,11 @@ class Grid:
         return i, r, c
 
 
+def series_hash(series_uid: str) -> str:
+    """The first 16 hex digits of SHA-256 of a series UID: enough to recognise a scan, not enough to name one."""
+    return hashlib.sha256(series_uid.encode()).hexdigest()[:16]
+
+
 @dataclass(frozen=True)
 class Volume:
     """HU on a regular, orthogonal grid: `hu` is (I,R,C) int16, any strides."""

@@ -30,11 +30,13 @@ def random_networks(card: Card, seed: int = 0) -> dict[str, dict[str, np.ndarray
     """Tensors as training would leave them: norms with statistics of their own."""
     torch.manual_seed(seed)
     modules = {
-        "segmentation": UNet(2 * card.input.context_slices + 1, card.segmentation.depth, card.segmentation.width),
-        "nodule": Cnn3d(card.input.crop_irc, card.nodule.widths),
+        "segmentation": UNet(
+            2 * card.input.context_slices + 1, card.segmentation.depth, card.segmentation.width, card.segmentation.stem
+        ),
+        "nodule": Cnn3d(card.input.crop_irc, card.nodule.widths, len(card.input.crop_scales)),
     }
     if card.malignancy is not None:
-        modules["malignancy"] = Cnn3d(card.input.crop_irc, card.malignancy.widths)
+        modules["malignancy"] = Cnn3d(card.input.crop_irc, card.malignancy.widths, len(card.input.crop_scales))
     out = {}
     for name, module in modules.items():
         for part in module.modules():

@@ -26,16 +26,22 @@ class Block(nn.Module):
 
 
 class Cnn3d(nn.Module):
-    """HU crops to two logits, (N, 1, I, R, C) float32 to (N, 2); the second is the class looked for."""
+    """HU crops to two logits, (N, scales, I, R, C) float32 to (N, 2); the second is the class looked for.
 
-    def __init__(self, crop_irc: tuple[int, int, int], widths: tuple[int, ...]) -> None:
+    The channels are the same place at several scales; dropout acts before the head, in training alone.
+    """
+
+    def __init__(
+        self, crop_irc: tuple[int, int, int], widths: tuple[int, ...], scales: int = 1, dropout: float = 0.0
+    ) -> None:
         super().__init__()
-        self.tail_norm = nn.BatchNorm3d(1)
-        self.blocks = nn.ModuleList(Block(a, b) for a, b in zip([1, *widths], widths, strict=False))
+        self.tail_norm = nn.BatchNorm3d(scales)
+        self.blocks = nn.ModuleList(Block(a, b) for a, b in zip([scales, *widths], widths, strict=False))
+        self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(widths[-1] * math.prod(n >> len(widths) for n in crop_irc), 2)
 
     def forward(self, hu: Tensor) -> Tensor:
         x = self.tail_norm(hu)
         for block in self.blocks:
             x = block(x)
-        return self.head(x.flatten(1))  # type: ignore[no-any-return]
+        return self.head(self.dropout(x.flatten(1)))  # type: ignore[no-any-return]

@@ -2,8 +2,8 @@
 
 The graphs take HU, clipped to the card's window, and give probabilities:
 
-    segmentation : (N, slices, H, W) float32 -> (N, H, W) float32; H and W are multiples of 2 ** (depth - 1)
-    classifier   : (N, I, R, C) float32 -> (N,) float32, the probability of the class looked for
+    segmentation : (N, slices, H, W) float32 -> (N, H, W) float32; H and W are multiples of `cell`
+    classifier   : (N, scales, I, R, C) float32 -> (N,) float32, the probability of the class looked for
 """
 
 from __future__ import annotations
@@ -71,6 +71,15 @@ class _Graph:
         first = self.op("Conv", a, parts[0], *self.weights(f"{name}.bias"), **same_size)
         return self.op("Add", first, self.op("Conv", b, parts[1], **same_size))
 
+    def folded(self, x: str, size: int) -> str:
+        """Squares of size x size pixels as channels. ONNX puts the pixel before the channel and torch the channel first, so
+        the first convolution's weights are put in ONNX's order."""
+        name = "down.0.conv1.weight"
+        weight = self.tensors[name]
+        by_pixel = weight.reshape(len(weight), -1, size * size, *weight.shape[2:]).swapaxes(1, 2)
+        self.tensors = {**self.tensors, name: np.ascontiguousarray(by_pixel.reshape(weight.shape))}
+        return self.op("SpaceToDepth", x, blocksize=size)
+
     def conv_relu(self, x: str, name: str, axes: int) -> str:
         return self.op("Relu", self.conv(x, name, kernel_shape=[3] * axes, pads=[1] * (2 * axes)))
 
@@ -101,6 +110,8 @@ def _unet(g: _Graph, card: UNetCard, x: str) -> str:
         return g.norm(g.conv_relu(x, f"{name}.conv2", 2), f"{name}.norm2")
 
     x = g.norm(x, "input_norm")
+    if fold(card) > 1:
+        x = g.folded(x, fold(card))
     skips: list[str] = []
     for level in range(card.depth):
         if level:
@@ -113,28 +124,39 @@ def _unet(g: _Graph, card: UNetCard, x: str) -> str:
         up = g.op("ConvTranspose", x, *wide, kernel_shape=[2, 2], strides=[2, 2])
         joined = g.conv_of_two(up, skips.pop(), f"up.{step}.block.conv1")
         x = normed(g.op("Relu", joined), f"up.{step}.block")
-    return g.conv(x, "last", kernel_shape=[1, 1])
+    x = g.conv(x, "last", kernel_shape=[1, 1])
+    return g.op("DepthToSpace", x, blocksize=fold(card), mode="CRD") if fold(card) > 1 else x
 
 
 def classifier(name: str, card: Card, cnn: Cnn3dCard, tensors: Tensors) -> Network:
     """The 3-D CNN of `lungscan.networks.cnn3d`, from tensors named as there."""
     g = _Graph(tensors)
-    x = g.op("Unsqueeze", "hu", g.constant("channel_axis", np.array([1], np.int64)))
-    x = g.norm(x, "tail_norm")
+    x = g.norm("hu", "tail_norm")
     for level in range(len(cnn.widths)):
         x = g.conv_relu(g.conv_relu(x, f"blocks.{level}.conv1", 3), f"blocks.{level}.conv2", 3)
         x = g.op("MaxPool", x, kernel_shape=[2, 2, 2], strides=[2, 2, 2])
     x = g.op("Gemm", g.op("Flatten", x), *g.weights("head.weight", "head.bias"), transB=1)
     p = g.op("Gather", g.op("Softmax", x, axis=1), g.constant("second", np.array(1, np.int64)), axis=1)
-    return Network(name, g.model(name, ["n", *card.input.crop_irc], p, ["n"]), rows=8)
+    return Network(name, g.model(name, ["n", len(card.input.crop_scales), *card.input.crop_irc], p, ["n"]), rows=8)
+
+
+def fold(card: UNetCard) -> int:
+    """Side in pixels of the squares that the stem folds into channels."""
+    return 2 if card.stem == "half" else 1
+
+
+def cell(card: UNetCard) -> int:
+    """Side in pixels of a cell of the coarsest grid: what a slice's sides must be multiples of."""
+    size: int = fold(card) * 2 ** (card.depth - 1)
+    return size
 
 
 def halo(card: UNetCard) -> int:
-    """Pixels beyond an output pixel that can change it, to either side, counted on the first level.
+    """Pixels beyond an output pixel that can change it, to either side.
 
-    Every 3x3 convolution of level l reaches 2**l pixels; a block has two, and all levels but the lowest have two blocks.
-    Pooling and its transpose keep inside one cell of the coarsest grid, which adds at most 2**(depth-1) - 1.
+    Counted in folded pixels, every 3x3 convolution of level l reaches 2**l; a block has two, and all levels but the lowest
+    have two blocks. Pooling, folding and what undoes them keep inside one cell of the coarsest grid, which adds at most a
+    cell less one pixel.
     """
-    lowest = card.depth - 1
-    cell: int = 2**lowest
-    return 2 * cell + 4 * (cell - 1) + cell - 1
+    lowest: int = 2 ** (card.depth - 1)
+    return fold(card) * (2 * lowest + 4 * (lowest - 1)) + cell(card) - 1

@@ -2,6 +2,7 @@
 
 After Ronneberger et al. 2015 in the form of *Deep Learning with PyTorch*, chapter 13: 3x3 convolutions that keep the size,
 batch norm after each ReLU, average pooling, transposed convolutions on the way up. A first batch norm scales raw HU.
+With the stem "half" the whole U-Net works on squares of 2 x 2 pixels (Shi et al. 2016, sub-pixel convolution).
 """
 
 from __future__ import annotations
@@ -39,18 +40,20 @@ class Up(nn.Module):
 
 
 class UNet(nn.Module):
-    """HU stacks to logits, (N, slices, H, W) float32 to (N, 1, H, W); H and W are multiples of 2 ** (depth - 1)."""
+    """HU stacks to logits, (N, slices, H, W) float32 to (N, 1, H, W); H and W are multiples of 2 ** (depth - 1), with the
+    stem "half" of 2 ** depth."""
 
-    def __init__(self, slices: int, depth: int, width: int) -> None:
+    def __init__(self, slices: int, depth: int, width: int, stem: str = "full") -> None:
         super().__init__()
+        self.fold = 2 if stem == "half" else 1
         widths = [width * 2**level for level in range(depth)]
         self.input_norm = nn.BatchNorm2d(slices)
-        self.down = nn.ModuleList(Block(a, b) for a, b in zip([slices, *widths], widths, strict=False))
+        self.down = nn.ModuleList(Block(a, b) for a, b in zip([slices * self.fold**2, *widths], widths, strict=False))
         self.up = nn.ModuleList(Up(2 * w, w) for w in reversed(widths[:-1]))
-        self.last = nn.Conv2d(width, 1, 1)
+        self.last = nn.Conv2d(width, self.fold**2, 1)
 
     def forward(self, hu: Tensor) -> Tensor:
-        x = self.input_norm(hu)
+        x = F.pixel_unshuffle(self.input_norm(hu), self.fold)
         skips: list[Tensor] = []
         for level, block in enumerate(self.down):
             x = block(x if level == 0 else F.avg_pool2d(x, 2))
@@ -58,4 +61,4 @@ class UNet(nn.Module):
         skips.pop()
         for step in self.up:
             x = step(x, skips.pop())
-        return self.last(x)  # type: ignore[no-any-return]
+        return F.pixel_shuffle(self.last(x), self.fold)

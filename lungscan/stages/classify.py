@@ -15,7 +15,7 @@ from lungscan.kernels.crop import crops
 from lungscan.kernels.window import windowed
 from lungscan.stages import Progress, silent
 from lungscan.volume import Volume
-from lungscan.weights.card import Card
+from lungscan.weights.card import Calibration, Card
 
 CHUNK = 64
 """Crops held in memory at once: 28 MB of the book's size."""
@@ -30,7 +30,8 @@ def classify(
     threshold_nodule: float,
     progress: Progress = silent,
 ) -> list[Candidate]:
-    """The same candidates with P(nodule), and with P(malignant) for those that reach the nodule threshold.
+    """The same candidates with P(nodule), and with P(malignant) for those that reach the nodule threshold, both calibrated
+    as the card says.
 
     Crops have the card's size around the rounded centre, shifted inside the volume at its borders.
     """
@@ -39,22 +40,28 @@ def classify(
 
     def batches() -> Iterator[npt.NDArray[np.float32]]:
         for start in range(0, len(centres), CHUNK):
-            cut = crops(volume.hu, centres[start : start + CHUNK], card.input.crop_irc, card.input.window_hu[0])
+            near = centres[start : start + CHUNK]
+            cut = crops(volume.hu, near, card.input.crop_irc, card.input.crop_scales, card.input.window_hu[0])
             chunks.append(windowed(cut, card.input.window_hu))
             yield chunks[-1]
 
     out: list[Candidate] = []
-    for p_nodule in nodule(batches()):
+    for said in nodule(batches()):
         progress("classify", len(out), len(candidates))
-        batch = chunks.popleft()
-        likely = np.flatnonzero(p_nodule >= threshold_nodule)
+        batch, these = chunks.popleft(), candidates[len(out) : len(out) + len(said)]
+        p_nodule = [_calibrated(card.nodule_calibration, p, c) for p, c in zip(said.tolist(), these, strict=True)]
+        likely = [k for k, p in enumerate(p_nodule) if p >= threshold_nodule]
         p_malignant: dict[int, float] = {}
-        if malignancy is not None and len(likely):
-            (p,) = malignancy([batch[likely]])
-            p_malignant = dict(zip(likely.tolist(), p.tolist(), strict=True))
-        out += [
-            replace(candidates[len(out) + k], p_nodule=float(p), p_malignant=p_malignant.get(k))
-            for k, p in enumerate(p_nodule)
-        ]
+        if malignancy is not None and likely:
+            (p_said,) = malignancy([batch[likely]])
+            p_malignant = {
+                k: _calibrated(card.malignancy_calibration, p, these[k])
+                for k, p in zip(likely, p_said.tolist(), strict=True)
+            }
+        out += [replace(c, p_nodule=p_nodule[k], p_malignant=p_malignant.get(k)) for k, c in enumerate(these)]
     progress("classify", len(candidates), len(candidates))
     return out
+
+
+def _calibrated(calibration: Calibration | None, p: float, candidate: Candidate) -> float:
+    return p if calibration is None else calibration(p, candidate.p_segmentation, candidate.diameter_mm)

@@ -12,7 +12,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from lungscan.engines import Engine
 from lungscan.kernels.window import windowed
-from lungscan.networks.graph import halo
+from lungscan.networks import graph
 from lungscan.stages import Progress, silent
 from lungscan.stages.lungs import Lungs
 from lungscan.volume import Box, Grid, Volume
@@ -74,8 +74,7 @@ def _cut(hu: npt.NDArray[np.int16], slab: Box, card: Card) -> tuple[npt.NDArray[
     Where the halo passes the image, the image ends there, and the network pads as it would for the whole slice. An image
     that is no multiple of the pooling grid is filled up with air.
     """
-    cell = 2 ** (card.segmentation.depth - 1)
-    reach = halo(card.segmentation)
+    cell, reach = graph.cell(card.segmentation), graph.halo(card.segmentation)
     (i0, i1), *plane = slab
     context = card.input.context_slices
     slices = np.clip(np.arange(i0 - context, i1 + context), 0, hu.shape[0] - 1)

@@ -14,10 +14,11 @@ from torch.nn import functional as F  # noqa: N812
 class Augmentation:
     """How far each sample may be moved. Every share is drawn uniformly, each sample its own.
 
-    shift_voxels : along every resampled axis
+    shift_voxels : along rows and columns
     scale        : 0.15 means from 0.85 to 1.15 times
     turn         : share of a full turn about the head-foot axis, to either side
     noise_hu     : standard deviation of white noise, from nothing up to this
+    offset_hu    : of all densities alike, to either side
     """
 
     mirror: bool = True
@@ -25,40 +26,53 @@ class Augmentation:
     scale: float = 0.15
     turn: float = 0.5
     noise_hu: float = 25.0
+    offset_hu: float = 0.0
 
 
-def matrices(count: int, size: int, how: Augmentation, generator: torch.Generator) -> Tensor:
-    """(count, 2, 3) from an output position to the input's, in `grid_sample`'s (column, row) in -1..1 of `size` pixels."""
-    u = torch.rand(count, 5, generator=generator)
+@dataclass(frozen=True)
+class Moves:
+    """One move a sample, from an output position to the input's, as (column, row) from the middle.
+
+    linear : (N, 2, 2)
+    shift  : (N, 2) voxels
+    upside : (N,) whether the slices are turned upside down
+    """
+
+    linear: Tensor
+    shift: Tensor
+    upside: Tensor
+
+
+def draw(count: int, how: Augmentation, generator: torch.Generator) -> Moves:
+    """The moves of `count` samples."""
+    u = torch.rand(count, 6, generator=generator)
     mirror = torch.where((u[:, 0] < 0.5) & torch.tensor(how.mirror), -1.0, 1.0)
     angle = (2 * u[:, 1] - 1) * how.turn * 2 * math.pi
     scale = 1 / (1 + (2 * u[:, 2] - 1) * how.scale)
-    shift = (2 * u[:, 3:5] - 1) * how.shift_voxels * 2 / size
     cos, sin = torch.cos(angle) * scale, torch.sin(angle) * scale
-    rows = [torch.stack([cos * mirror, -sin, shift[:, 0]], 1), torch.stack([sin * mirror, cos, shift[:, 1]], 1)]
-    return torch.stack(rows, 1)
+    linear = torch.stack([torch.stack([cos * mirror, -sin], 1), torch.stack([sin * mirror, cos], 1)], 1)
+    return Moves(linear, (2 * u[:, 3:5] - 1) * how.shift_voxels, (u[:, 5] < 0.5) & torch.tensor(how.mirror))
 
 
-def augmented(
-    hu: Tensor, label: Tensor | None, size: int, how: Augmentation, generator: torch.Generator
-) -> tuple[Tensor, Tensor | None]:
+def moved(image: Tensor, moves: Moves, size: int, *, coarser: int = 1, nearest: bool = False) -> Tensor:
     """Samples moved in the plane and cut to their middle `size` x `size`, each as a whole: all slices of one move alike.
 
-    hu    : (N, slices, H, W) float32, H = W >= size; slices may be turned upside down when `mirror` is on
-    label : (N, H, W) uint8 or None, moved with it by the nearest neighbour
+    image   : (N, slices, H, W) float32, H = W >= size; beyond its border the border is repeated
+    coarser : how many voxels of the moves' grid one of the image's is wide
     """
-    theta = matrices(len(hu), hu.shape[-1], how, generator).to(hu.device)
-    grid = F.affine_grid(theta, [len(hu), 1, *hu.shape[2:]], align_corners=False)
-    low = (hu.shape[-1] - size) // 2
+    side = image.shape[-1]
+    theta = torch.cat([moves.linear, moves.shift[:, :, None] * 2 / (side * coarser)], dim=2).to(image.device)
+    grid = F.affine_grid(theta, [len(image), 1, side, side], align_corners=False)
+    low = (side - size) // 2
     grid = grid[:, low : low + size, low : low + size]
-    if how.mirror:
-        upside = torch.rand(len(hu), generator=generator) < 0.5
-        hu = torch.where(upside[:, None, None, None].to(hu.device), hu.flip(1), hu)
-    hu = F.grid_sample(hu, grid, mode="bilinear", padding_mode="border", align_corners=False)
-    if how.noise_hu:
-        sigma = torch.rand(len(hu), 1, 1, 1, generator=generator) * how.noise_hu
-        hu = hu + (torch.randn(hu.shape, generator=generator) * sigma).to(hu.device)
-    if label is not None:
-        moved = F.grid_sample(label[:, None].float(), grid, mode="nearest", padding_mode="border", align_corners=False)
-        label = moved[:, 0].to(torch.uint8)
-    return hu, label
+    image = torch.where(moves.upside[:, None, None, None].to(image.device), image.flip(1), image)
+    mode = "nearest" if nearest else "bilinear"
+    return F.grid_sample(image, grid, mode=mode, padding_mode="border", align_corners=False)
+
+
+def noisy(hu: Tensor, how: Augmentation, generator: torch.Generator) -> Tensor:
+    """HU (N, ...) with white noise and an offset, each sample its own."""
+    one = [len(hu), *[1] * (hu.dim() - 1)]
+    sigma, offset = (torch.rand(one, generator=generator) for _ in range(2))
+    change = torch.randn(hu.shape, generator=generator) * (sigma * how.noise_hu) + (2 * offset - 1) * how.offset_hu
+    return hu + change.to(hu.device)

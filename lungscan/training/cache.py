@@ -10,7 +10,6 @@ A scan that was interrupted has no entry.json and is made again; the same scan a
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 from collections.abc import Sequence
@@ -28,8 +27,8 @@ from lungscan.volume import Box, Grid, Source, Triple, Volume
 
 IGNORED = 255
 MOST_NODULES = 254
-MARGIN_MM = 20.0
-"""Around the lungs' box: a mass may reach beyond the lung mask, and a crop at its border wants real voxels."""
+MARGIN_MM = 40.0
+"""Around the lungs' box: a mass may reach beyond the lung mask, and the widest crop at its border wants real voxels."""
 
 Maps = tuple[npt.NDArray[np.int16], npt.NDArray[np.bool_], npt.NDArray[np.uint8]]
 
@@ -66,11 +65,6 @@ class Entry:
     @property
     def grid(self) -> Grid:
         return Grid(self.shape, self.spacing_irc_mm, self.origin_xyz_mm, np.asarray(self.direction))
-
-
-def series_hash(series_uid: str) -> str:
-    """The first 16 hex digits of SHA-256 of a series UID: enough to recognise a scan, not enough to name one."""
-    return hashlib.sha256(series_uid.encode()).hexdigest()[:16]
 
 
 def lung_part(volume: Volume, lungs: Lungs) -> Box:

@@ -29,5 +29,5 @@ def painted_copy(cache: Cache, entry: Entry, shapes: Sequence[Shape], index: int
     count = max(1, round(litres / LITRES_PER_NODULE)) + int(rng.integers(3))
     drawn = paint(hu, label, entry.grid, where, shapes, count, rng) if len(where.anywhere) else []
     copy = replace(entry, name=name, nodules=(*entry.nodules, *drawn))
-    cache.write(copy, rescanned(hu, rng), lungs, label)
+    cache.write(copy, rescanned(hu, entry.spacing_irc_mm[0], rng), lungs, label)
     return copy

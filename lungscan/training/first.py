@@ -153,7 +153,8 @@ class Samples:
     def around(cls, chest: Chest, xyz: npt.ArrayLike, label: Sequence[bool]) -> Samples:
         i, r, c = (n + m for n, m in zip(CARD.input.crop_irc, MARGIN_IRC, strict=True))
         centres = chest.volume.grid.irc(np.asarray(xyz, float).reshape(-1, 3))
-        return cls(crops(chest.volume.hu, centres, (i, r, c), CARD.input.window_hu[0]), np.asarray(label, bool))
+        cut = crops(chest.volume.hu, centres, (i, r, c), (1,), CARD.input.window_hu[0])
+        return cls(cut[:, 0], np.asarray(label, bool))
 
     @classmethod
     def joined(cls, parts: Sequence[Samples]) -> Samples:

@@ -16,10 +16,9 @@ from scipy import ndimage
 
 from lungscan.errors import InputRefused
 from lungscan.readers.archive import is_zip, members
-from lungscan.training.cache import series_hash
 from lungscan.training.job import POINT_MM, Contour, Finding, Findings
 from lungscan.training.masks import Mask, contour_part
-from lungscan.volume import Box, Grid, Triple, Volume, triple
+from lungscan.volume import Box, Grid, Triple, Volume, series_hash, triple
 
 AGREED = 3
 """Readers who must have drawn a nodule for it to count, as in LUNA16; fewer: it is ignored."""

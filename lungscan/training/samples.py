@@ -1,135 +1,205 @@
-"""Samples from the cache: slice stacks for the segmentation, crops around candidates for the classifiers."""
+"""Samples from the cache: slice stacks for the segmentation, crops around candidates for the classifiers.
+
+A batch depends on the seed, the step and the rank alone, so a training that goes on after an interruption, or on several
+devices, sees what it would have seen.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from lungscan.engines import Engine
 from lungscan.kernels.crop import crops
-from lungscan.stages.group import group
-from lungscan.stages.segment import segment
-from lungscan.training.augment import Augmentation, augmented
+from lungscan.training.augment import Augmentation, Moves, draw, moved, noisy
 from lungscan.training.cache import IGNORED, Cache, Entry
 from lungscan.weights.card import Card
 
 Ints = npt.NDArray[np.int16]
-Batches = Iterator[tuple[Tensor, Tensor]]
+Batch = tuple[Tensor, Tensor]
 
 NEAR_NODULE, ON_TISSUE = 0.5, 0.3  # shares of the stacks; the rest lies anywhere in the lungs
 DENSE_HU = -500  # vessels, walls, hila: where false positives come from
 PLACES = 20_000  # remembered of each kind and volume
-STACK_MOVES = Augmentation(shift_voxels=2)
-CROP_MARGIN_IRC = (4, 12, 12)
-CROP_MOVES = Augmentation(shift_voxels=2)
+BOXED, BOX_MM = 0.3, 51.0  # share of the crops that end where a cube of so many mm would, so that no border tells one
+
+
+class Sampler(Protocol):
+    """Batches by number."""
+
+    def batch(self, step: int, rank: int = 0) -> Batch:
+        """Network input in HU and target. The same step and rank give the same batch."""
+        ...
+
+
+def generators(seed: int, step: int, rank: int) -> tuple[np.random.Generator, torch.Generator]:
+    """Random numbers that depend on nothing else."""
+    rng = np.random.default_rng([seed, step, rank])
+    return rng, torch.Generator().manual_seed(int(rng.integers(2**62)))
+
+
+@dataclass(frozen=True)
+class _Scan:
+    """A volume's maps, and the voxels (n, 3) at which a stack may be cut: of each nodule, of dense tissue, of lung."""
+
+    hu: Ints
+    label: npt.NDArray[np.uint8]
+    nodules: list[Ints]
+    others: list[Ints]
 
 
 class Stacks:
-    """Slice stacks with their labels; volumes narrower than the patch are left out, so give each patch size its own."""
+    """Slice stacks of `patch` pixels with their labels, for the segmentation.
 
-    def __init__(self, cache: Cache, entries: Sequence[Entry], card: Card, patch: int, seed: int) -> None:
-        self.card, self.patch, self.cut = card, patch, math.ceil(patch * 1.2 / 2) * 2
-        self.rng, self.generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
-        self.maps = [cache.maps(entry) for entry in entries]
-        self.places = [self._places(*maps, count=len(entry.nodules)) for maps, entry in zip(self.maps, entries, strict=True)]
+    Half of them lie at a nodule, each nodule as often as the next; the others on dense tissue or anywhere in the lungs.
+    What lies outside the volume repeats its border and is ignored.
+    """
 
-    def _places(self, hu: Ints, lungs: npt.NDArray[np.bool_], label: npt.NDArray[np.uint8], count: int) -> list[list[Ints]]:
-        """Voxel indices: one list a nodule, one of dense tissue, one of lung."""
-        numbers = [np.argwhere(label == k) for k in range(1, count + 1)]
+    def __init__(
+        self, cache: Cache, entries: Sequence[Entry], card: Card, patch: int, size: int, how: Augmentation, seed: int
+    ) -> None:
+        self.card, self.patch, self.size, self.how, self.seed = card, patch, size, how, seed
+        self.cut = math.ceil(patch * (1 + how.scale) * math.sqrt(2) / 2) * 2 if how.turn else patch
+        rng = np.random.default_rng(seed)
+        self.scans = [self._scan(cache, entry, rng) for entry in entries]
+
+    def _scan(self, cache: Cache, entry: Entry, rng: np.random.Generator) -> _Scan:
+        hu, lungs, label = cache.maps(entry)
+        numbers = [np.argwhere(label == k) for k in range(1, len(entry.nodules) + 1)]
         inside = np.asarray(lungs) & (np.asarray(label) == 0)
         others = [np.argwhere(inside & (np.asarray(hu) > DENSE_HU)), np.argwhere(inside)]
-        some = [p[self.rng.integers(0, len(p), PLACES)].astype(np.int16) for p in others if len(p)]
-        return [[n.astype(np.int16) for n in numbers if len(n)], some]
+        some = [p[rng.integers(0, len(p), PLACES)].astype(np.int16) for p in others if len(p)]
+        return _Scan(hu, label, [n.astype(np.int16) for n in numbers if len(n)], some)
 
-    def batches(self, size: int) -> Batches:
-        """Endless batches: ((size, slices, patch, patch) HU in the card's window, (size, patch, patch) labels)."""
-        while True:
-            hu, label = zip(*(self._stack() for _ in range(size)), strict=True)
-            x = torch.from_numpy(np.stack(hu).astype(np.float32)).clamp(*self.card.input.window_hu)
-            moved, y = augmented(x, torch.from_numpy(np.stack(label)), self.patch, STACK_MOVES, self.generator)
-            assert y is not None
-            yield moved.clamp(*self.card.input.window_hu), y
+    def batch(self, step: int, rank: int = 0) -> Batch:
+        """((size, slices, patch, patch) HU in the card's window, (size, patch, patch) labels)."""
+        rng, generator = generators(self.seed, step, rank)
+        hu, label = zip(*(self._stack(rng) for _ in range(self.size)), strict=True)
+        x = torch.from_numpy(np.stack(hu).astype(np.float32)).clamp(*self.card.input.window_hu)
+        moves = draw(self.size, self.how, generator)
+        label = torch.from_numpy(np.stack(label))[:, None].float()
+        y = moved(label, replace(moves, upside=torch.zeros(self.size, dtype=torch.bool)), self.patch, nearest=True)
+        x = noisy(moved(x, moves, self.patch), self.how, generator).clamp(*self.card.input.window_hu)
+        return x, y[:, 0].to(torch.uint8)
 
-    def _stack(self) -> tuple[Ints, npt.NDArray[np.uint8]]:
-        which = int(self.rng.integers(len(self.maps)))
-        hu, _, label = self.maps[which]
-        nodules, others = self.places[which]
-        kind = self.rng.random()
-        if nodules and (kind < NEAR_NODULE or not others):
-            among = nodules[int(self.rng.integers(len(nodules)))]
+    def _stack(self, rng: np.random.Generator) -> tuple[Ints, npt.NDArray[np.uint8]]:
+        scan = self.scans[int(rng.integers(len(self.scans)))]
+        kind = rng.random()
+        if scan.nodules and (kind < NEAR_NODULE or not scan.others):
+            among = scan.nodules[int(rng.integers(len(scan.nodules)))]
         else:
-            among = others[0 if kind < NEAR_NODULE + ON_TISSUE else -1]
-        jitter = [0, *self.rng.integers(-self.patch // 4, self.patch // 4 + 1, 2)]
-        i, r, c = np.clip(among[int(self.rng.integers(len(among)))] + jitter, 0, np.array(hu.shape) - 1).tolist()
+            among = scan.others[0 if kind < NEAR_NODULE + ON_TISSUE else -1]
+        jitter = [0, *rng.integers(-self.patch // 4, self.patch // 4 + 1, 2)]
+        shape = scan.hu.shape
+        i, r, c = np.clip(among[int(rng.integers(len(among)))] + jitter, 0, np.array(shape) - 1).tolist()
         context = self.card.input.context_slices
-        slices = np.clip(np.arange(i - context, i + context + 1), 0, hu.shape[0] - 1)
+        slices = np.clip(np.arange(i - context, i + context + 1), 0, shape[0] - 1)
         rows, columns = (np.arange(at - self.cut // 2, at + self.cut // 2) for at in (r, c))
-        outside = (rows < 0) | (rows >= hu.shape[1]), (columns < 0) | (columns >= hu.shape[2])
-        rows, columns = np.clip(rows, 0, hu.shape[1] - 1), np.clip(columns, 0, hu.shape[2] - 1)
-        truth = label[i][np.ix_(rows, columns)]
+        outside = (rows < 0) | (rows >= shape[1]), (columns < 0) | (columns >= shape[2])
+        rows, columns = np.clip(rows, 0, shape[1] - 1), np.clip(columns, 0, shape[2] - 1)
+        truth = scan.label[i][np.ix_(rows, columns)]
         truth[outside[0]], truth[:, outside[1]] = IGNORED, IGNORED
-        return hu[np.ix_(slices, rows, columns)], truth
+        return scan.hu[np.ix_(slices, rows, columns)], truth
+
+
+CROP_MARGIN_IRC = (4, 14, 14)
+"""How much larger than the network's crop a sample is kept, so that it can be turned and shifted: a square's diagonal."""
 
 
 @dataclass(frozen=True)
 class Crops:
-    """Crops with room to be moved, and the class looked for.
+    """Crops with room to be moved.
 
-    hu     : (n, *crop + margin) int16
-    label  : (n,) bool
-    rank   : (n,) float32, the segmentation's peak (1 for true centres)
+    hu       : (n, scales, *crop + margin) int16
+    positive : (n,) bool, the class looked for
+    peak     : (n,) float32, the segmentation's highest probability (1 for true centres)
+    patient  : (n,) whose
     """
 
     hu: Ints
-    label: npt.NDArray[np.bool_]
-    rank: npt.NDArray[np.float32]
+    positive: npt.NDArray[np.bool_]
+    peak: npt.NDArray[np.float32]
+    patient: npt.NDArray[np.str_]
 
     @classmethod
     def around(
-        cls, cache: Cache, entry: Entry, card: Card, xyz: npt.ArrayLike, label: Sequence[bool], rank: Sequence[float]
+        cls,
+        cache: Cache,
+        entry: Entry,
+        card: Card,
+        centres_irc: npt.NDArray[np.float64],
+        positive: npt.NDArray[np.bool_],
+        peak: npt.NDArray[np.float32],
     ) -> Crops:
+        """Samples of one volume, its border repeated where they reach beyond it."""
         i, r, c = (n + m for n, m in zip(card.input.crop_irc, CROP_MARGIN_IRC, strict=True))
-        centres = entry.grid.irc(np.asarray(xyz, float).reshape(-1, 3))
-        cut = crops(np.asarray(cache.maps(entry)[0]), centres, (i, r, c), card.input.window_hu[0])
-        return cls(cut, np.asarray(label, bool), np.asarray(rank, np.float32))
+        widest = max(card.input.crop_scales)
+        room = [(widest * n + 1) // 2 for n in (i, r, c)]
+        hu = np.pad(np.asarray(cache.maps(entry)[0]), [(m, m) for m in room], mode="edge")
+        cut = crops(hu, centres_irc + room, (i, r, c), card.input.crop_scales, card.input.window_hu[0])
+        return cls(cut, positive, peak, np.full(len(cut), entry.patient))
 
     @classmethod
     def joined(cls, parts: Sequence[Crops]) -> Crops:
-        return cls(*(np.concatenate([getattr(p, name) for p in parts]) for name in ("hu", "label", "rank")))
+        return cls(*(np.concatenate([getattr(p, name) for p in parts]) for name in ("hu", "positive", "peak", "patient")))
 
-    def batches(self, size: int, card: Card, seed: int) -> Batches:
-        """Endless balanced batches: ((size, 1, *crop) HU, (size,) int64)."""
-        rng, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
-        classes = [np.flatnonzero(~self.label), np.flatnonzero(self.label)]
-        depth, side = card.input.crop_irc[0], card.input.crop_irc[1]
-        while True:
-            chosen = np.concatenate([rng.choice(rows, size // 2) for rows in classes])
-            start = rng.integers(0, CROP_MARGIN_IRC[0] + 1, len(chosen))
-            cut = np.stack([self.hu[k][s : s + depth] for k, s in zip(chosen, start, strict=True)])
-            x = torch.from_numpy(cut.astype(np.float32)).clamp(*card.input.window_hu)
-            moved, _ = augmented(x, None, side, CROP_MOVES, generator)
-            yield moved[:, None].clamp(*card.input.window_hu), torch.from_numpy(self.label[chosen].astype(np.int64))
+    def of(self, rows: npt.NDArray[np.bool_]) -> Crops:
+        return Crops(self.hu[rows], self.positive[rows], self.peak[rows], self.patient[rows])
 
 
-def candidate_crops(cache: Cache, entry: Entry, card: Card, engine: Engine, threshold: float) -> Crops:
-    """Every candidate of the segmentation over `threshold`, and every true centre; candidates on ignored voxels left out."""
-    volume, lungs, label = cache.volume(entry), cache.gate(entry), cache.maps(entry)[2]
-    found = group(segment(volume, lungs, card, engine), volume, lungs, card, threshold)
-    xyz: list[tuple[float, float, float]] = [n.centre_xyz_mm for n in entry.nodules]
-    truth, rank = [True] * len(xyz), [1.0] * len(xyz)
-    for c in found:
-        at = tuple(np.clip(np.rint(c.centre_irc).astype(int), 0, np.array(label.shape) - 1))
-        hit = any(math.dist(c.centre_xyz_mm, n.centre_xyz_mm) < n.diameter_mm / 2 for n in entry.nodules)
-        near = any(math.dist(c.centre_xyz_mm, n.centre_xyz_mm) < n.diameter_mm for n in entry.nodules)
-        if label[at] == IGNORED or (near and not hit):
-            continue
-        xyz.append(c.centre_xyz_mm)
-        truth.append(hit)
-        rank.append(c.p_segmentation)
-    return Crops.around(cache, entry, card, xyz, truth, rank)
+class BalancedCrops:
+    """Batches of `size` crops for a classifier, half of them positive, within a class by their weight."""
+
+    def __init__(
+        self, samples: Crops, weight: npt.NDArray[np.float64], card: Card, size: int, how: Augmentation, seed: int
+    ) -> None:
+        self.samples, self.card, self.size, self.how, self.seed = samples, card, size, how, seed
+        rows = [np.flatnonzero(~samples.positive), np.flatnonzero(samples.positive)]
+        self.classes = [(of_class, weight[of_class] / weight[of_class].sum()) for of_class in rows]
+
+    def batch(self, step: int, rank: int = 0) -> Batch:
+        """((size, scales, *crop) HU, (size,) int64)."""
+        rng, generator = generators(self.seed, step, rank)
+        rows = np.concatenate([rng.choice(of_class, self.size // 2, p=share) for of_class, share in self.classes])
+        x = self.cut(rows, rng, draw(len(rows), self.how, generator))
+        x = noisy(x, self.how, generator).clamp(*self.card.input.window_hu)
+        return x, torch.from_numpy(self.samples.positive[rows].astype(np.int64))
+
+    def cut(self, rows: npt.NDArray[np.intp], rng: np.random.Generator, moves: Moves) -> Tensor:
+        """The samples' crops, moved, and some of them boxed."""
+        depth, side, _ = self.card.input.crop_irc
+        room = CROP_MARGIN_IRC[0] // 2
+        up = rng.integers(-room, room + 1, len(rows))
+        boxed = rng.random(len(rows)) < BOXED
+        shown = []
+        for channel, scale in enumerate(self.card.input.crop_scales):
+            hu = self.samples.hu[rows, channel].astype(np.float32)
+            for k in np.flatnonzero(boxed):
+                hu[k] = _boxed(hu[k], self.card, scale)
+            start = room + np.rint(up / scale).astype(int)
+            cut = np.stack([one[s : s + depth] for one, s in zip(hu, start, strict=True)])
+            x = torch.from_numpy(cut).clamp(*self.card.input.window_hu)
+            shown.append(moved(x, moves, side, coarser=scale))
+        return torch.stack(shown, dim=1)
+
+
+def middle(samples: Crops, card: Card, rows: slice = slice(None)) -> Tensor:
+    """(n, scales, *crop) HU as the classifier sees them in use: neither moved nor noisy."""
+    cut = tuple(slice(m // 2, m // 2 + n) for n, m in zip(card.input.crop_irc, CROP_MARGIN_IRC, strict=True))
+    return torch.from_numpy(samples.hu[(rows, slice(None), *cut)].astype(np.float32)).clamp(*card.input.window_hu)
+
+
+def _boxed(hu: npt.NDArray[np.float32], card: Card, scale: int) -> npt.NDArray[np.float32]:
+    """The crop with what lies over 25.5 mm from its middle replaced by the border there, as where a cube ends."""
+    spacing = card.input.spacing_irc_mm or (1.0, 1.0, 1.0)
+    index = []
+    for n, mm in zip(hu.shape, spacing, strict=True):
+        reach = int(BOX_MM / 2 / (mm * scale))
+        index.append(np.clip(np.arange(n), n // 2 - reach, n // 2 + reach))
+    return hu[np.ix_(*index)]

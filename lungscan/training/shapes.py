@@ -7,6 +7,7 @@ not part of the nodule (McNitt-Gray et al. 2007).
 
 from __future__ import annotations
 
+import csv
 import sqlite3
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -34,6 +35,7 @@ class Shape:
     distance_mm : (I,R,C) signed distance from the border, positive inside
     spacing_mm  : of that array
     margin, texture, malignancy : ratings 1 to 5, as LIDC-IDRI defines them
+    hu          : the nodule's own density on the same array, None where there is no image
     """
 
     patient: str
@@ -43,6 +45,7 @@ class Shape:
     margin: int
     texture: int
     malignancy: int
+    hu: Floats | None = None
 
 
 def lidc_shapes(database: Path, without: Collection[str] = (), smallest_mm: float = 4.0) -> list[Shape]:
@@ -98,6 +101,32 @@ def _shape(rows: list[tuple[object, ...]]) -> Shape | None:
         texture=int(str(texture)),
         malignancy=int(str(malignancy)),
     )
+
+
+def cube_shapes(npz: Path, table: Path, without: Collection[str] = ()) -> list[Shape]:
+    """Nodules cut out of their scans: cubes with 1 mm voxels and one reader's outline, as shapes with a density."""
+    with np.load(npz) as arrays, table.open(newline="") as file:
+        cubes, masks = arrays["hu"], np.unpackbits(arrays["mask"], axis=-1)
+        rows = list(csv.DictReader(file))
+    out = []
+    for hu, bits, row in zip(cubes, masks, rows, strict=True):
+        mask = bits[..., : hu.shape[2]].astype(bool)
+        if row["patient_id"] in without or not mask.any():
+            continue
+        distance = ndimage.distance_transform_edt(mask) - ndimage.distance_transform_edt(~mask)
+        out.append(
+            Shape(
+                patient=row["patient_id"] or f"cube-{row['source_index']}",
+                distance_mm=distance.astype(np.float32),
+                spacing_mm=(1.0, 1.0, 1.0),
+                diameter_mm=(6 * float(mask.sum()) / np.pi) ** (1 / 3),
+                margin=int(row["margin"]),
+                texture=int(row["texture"]),
+                malignancy=int(row["malignancy"]),
+                hu=hu.astype(np.float32),
+            )
+        )
+    return out
 
 
 def filled(outline: Corners, size: tuple[int, int]) -> npt.NDArray[np.bool_]:

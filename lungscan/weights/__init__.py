@@ -129,6 +129,7 @@ def _expected(card: Card) -> Shapes:
 def _unet_shapes(card: Card) -> Shapes:
     slices = 2 * card.input.context_slices + 1
     depth, width = card.segmentation.depth, card.segmentation.width
+    folded = 4 if card.segmentation.stem == "half" else 1
     widths = [width * 2**level for level in range(depth)]
 
     def block(name: str, inside: int, outside: int) -> Shapes:
@@ -138,19 +139,20 @@ def _unet_shapes(card: Card) -> Shapes:
             yield from ((f"{name}.norm{k}.{part}", (outside,)) for part in _NORM)
 
     yield from ((f"input_norm.{part}", (slices,)) for part in _NORM)
-    for level, (inside, outside) in enumerate(zip([slices, *widths], widths, strict=False)):
+    for level, (inside, outside) in enumerate(zip([slices * folded, *widths], widths, strict=False)):
         yield from block(f"down.{level}", inside, outside)
     for step, outside in enumerate(reversed(widths[:-1])):
         yield f"up.{step}.up.weight", (2 * outside, outside, 2, 2)
         yield f"up.{step}.up.bias", (outside,)
         yield from block(f"up.{step}.block", 2 * outside, outside)
-    yield "last.weight", (1, width, 1, 1)
-    yield "last.bias", (1,)
+    yield "last.weight", (folded, width, 1, 1)
+    yield "last.bias", (folded,)
 
 
 def _cnn_shapes(card: Card, widths: tuple[int, ...]) -> Shapes:
-    yield from ((f"tail_norm.{part}", (1,)) for part in _NORM)
-    for level, (inside, outside) in enumerate(zip([1, *widths], widths, strict=False)):
+    scales = len(card.input.crop_scales)
+    yield from ((f"tail_norm.{part}", (scales,)) for part in _NORM)
+    for level, (inside, outside) in enumerate(zip([scales, *widths], widths, strict=False)):
         for k, channels in ((1, inside), (2, outside)):
             yield f"blocks.{level}.conv{k}.weight", (outside, channels, 3, 3, 3)
             yield f"blocks.{level}.conv{k}.bias", (outside,)

@@ -1,4 +1,4 @@
-"""Resampling against SimpleITK's linear interpolator."""
+"""Resampling against SimpleITK's linear interpolator where the grid gets finer, Pillow's widened triangle where coarser."""
 
 from __future__ import annotations
 
@@ -6,16 +6,18 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from lungscan.kernels.resample import resample
+from PIL import Image
+
+HU = np.random.default_rng(0).integers(-1024, 2000, (11, 23, 31)).astype(np.int16)
 
 
 @pytest.mark.parametrize(
     ("old", "new"),
-    [((2.5, 0.7, 0.7), (2.0, 1.25, 1.25)), ((1.0, 1.0, 1.0), (1.0, 1.0, 1.0)), ((3.0, 0.9, 0.5), (1.0, 0.9, 1.0))],
+    [((2.5, 0.7, 0.7), (2.0, 0.5, 0.7)), ((1.0, 1.0, 1.0), (1.0, 1.0, 1.0)), ((3.0, 0.9, 0.5), (1.0, 0.9, 0.3))],
 )
-def test_equals_simpleitk(old: tuple[float, ...], new: tuple[float, ...]) -> None:
-    hu = np.random.default_rng(0).integers(-1024, 2000, (11, 23, 31)).astype(np.int16)
-    ours = resample(hu, old, new)
-    image = sitk.GetImageFromArray(hu.astype(np.float32))
+def test_a_finer_grid_equals_simpleitk(old: tuple[float, ...], new: tuple[float, ...]) -> None:
+    ours = resample(HU, old, new)
+    image = sitk.GetImageFromArray(HU.astype(np.float32))
     image.SetSpacing(old[::-1])
     reference = sitk.Resample(
         image,
@@ -27,5 +29,31 @@ def test_equals_simpleitk(old: tuple[float, ...], new: tuple[float, ...]) -> Non
         np.eye(3).ravel().tolist(),
     )
     assert np.abs(ours - sitk.GetArrayFromImage(reference)).max() <= 0.6  # rounded to whole HU, and single precision
-    for n, o, a, b in zip(hu.shape, ours.shape, old, new, strict=True):
+
+
+@pytest.mark.parametrize("ratio", [1.3, 2.0, 2.7])
+def test_a_coarser_grid_equals_pillow(ratio: float) -> None:
+    """Pillow counts from pixel edges and ends at the image's, so its input is the row with its ends repeated."""
+    row = np.random.default_rng(1).integers(-1000, 400, 60).astype(np.int16)
+    ours = resample(np.broadcast_to(row, (1, 1, 60)), (1.0, 1.0, 1.0), (1.0, 1.0, ratio))[0, 0]
+    margin = 10
+    padded = Image.fromarray(np.pad(row, margin, mode="edge").astype(np.float32)[None])
+    first = margin + 0.5 - ratio / 2
+    theirs = np.asarray(padded.resize((len(ours), 1), Image.Resampling.BILINEAR, (first, 0, first + ratio * len(ours), 1)))[
+        0
+    ]
+    inner = slice(2, -2)
+    assert np.abs(ours[inner] - theirs[inner]).max() <= 0.6
+
+
+@pytest.mark.parametrize(("old", "new"), [((2.5, 0.7, 0.7), (2.0, 1.25, 1.25)), ((1.0, 0.9, 0.5), (3.1, 0.9, 1.0))])
+def test_the_last_voxel_does_not_pass_the_last_one(old: tuple[float, ...], new: tuple[float, ...]) -> None:
+    for n, o, a, b in zip(HU.shape, resample(HU, old, new).shape, old, new, strict=True):
         assert (o - 1) * b <= (n - 1) * a + 1e-6 < o * b + 1e-5
+
+
+def test_noise_averages_out_on_a_coarser_grid() -> None:
+    """White noise on half the grid: a triangle of weights 1/4, 1/2, 1/4 along each axis leaves (3/8) ** (3/2) of it."""
+    noise = np.rint(np.random.default_rng(2).normal(0, 200, (60, 60, 60))).astype(np.int16)
+    left = resample(noise, (1.0, 1.0, 1.0), (2.0, 2.0, 2.0))[2:-2, 2:-2, 2:-2].std() / noise.std()
+    assert left == pytest.approx((3 / 8) ** 1.5, rel=0.05)

@@ -17,10 +17,13 @@ from lungscan.weights.card import Card, UNetCard
 from tests.support import random_networks, small_card
 
 
-@pytest.fixture(scope="module", params=[(1, 4), (2, 6), (3, 8), (4, 4)], ids=lambda p: f"depth {p[0]}")
+@pytest.fixture(
+    scope="module",
+    params=[(1, 4, "full"), (2, 6, "full"), (3, 8, "full"), (4, 4, "full"), (2, 4, "half"), (3, 6, "half")],
+    ids=lambda p: f"depth {p[0]} {p[2]}",
+)
 def card(request: pytest.FixtureRequest) -> Card:
-    depth, width = request.param
-    return replace(small_card(), segmentation=UNetCard(depth, width))
+    return replace(small_card(), segmentation=UNetCard(*request.param))
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -28,7 +31,7 @@ def test_segmentation_equals_torch(card: Card, engine: str) -> None:
     networks = random_networks(card)
     ours = open_engine(graph.segmentation(card, networks["segmentation"]), "cpu", engine, "fp32")
     hu = np.random.default_rng(0).integers(-1000, 400, (3, 7, 32, 40)).astype(np.float32)
-    module = UNet(7, card.segmentation.depth, card.segmentation.width).eval()
+    module = UNet(7, card.segmentation.depth, card.segmentation.width, card.segmentation.stem).eval()
     module.load_state_dict({k: torch.from_numpy(v) for k, v in networks["segmentation"].items()}, strict=False)
     with torch.inference_mode():
         expected = torch.sigmoid(module(torch.from_numpy(hu)))[:, 0].numpy()
@@ -41,33 +44,34 @@ def test_classifier_equals_torch(engine: str) -> None:
     card = small_card()
     tensors = random_networks(card)["nodule"]
     ours = open_engine(graph.classifier("nodule", card, card.nodule, tensors), "cpu", engine, "fp32")
-    hu = np.random.default_rng(0).integers(-1000, 400, (11, *card.input.crop_irc)).astype(np.float32)
+    hu = np.random.default_rng(0).integers(-1000, 400, (11, 1, *card.input.crop_irc)).astype(np.float32)
     module = Cnn3d(card.input.crop_irc, card.nodule.widths).eval()
     module.load_state_dict({k: torch.from_numpy(v) for k, v in tensors.items()}, strict=False)
     with torch.inference_mode():
-        expected = torch.softmax(module(torch.from_numpy(hu)[:, None]), 1)[:, 1].numpy()
+        expected = torch.softmax(module(torch.from_numpy(hu)), 1)[:, 1].numpy()
     np.testing.assert_allclose(next(ours([hu])), expected, atol=2e-5)
 
 
-@pytest.mark.parametrize("depth", [1, 2, 3, 4])
-def test_halo_is_how_far_a_pixel_reaches(depth: int) -> None:
+@pytest.mark.parametrize(("depth", "stem"), [(1, "full"), (2, "full"), (3, "full"), (4, "full"), (1, "half"), (3, "half")])
+def test_halo_is_how_far_a_pixel_reaches(depth: int, stem: str) -> None:
     """Gradients of single output pixels against the input, at every place within a cell of the coarsest grid."""
-    card = UNetCard(depth, 2)
-    module = UNet(1, depth, 2).double().eval()
+    card = UNetCard(depth, 2, stem)
+    cell = graph.cell(card)
+    module = UNet(1, depth, 2, stem).double().eval()
     for parameter in module.parameters():
         parameter.data.abs_()  # no ReLU shuts a way
-    size = 2 * graph.halo(card) + 4 * 2 ** (depth - 1)
-    size += -size % 2 ** (depth - 1)
-    middle = size // 2 // 2 ** (depth - 1) * 2 ** (depth - 1)
+    size = 2 * graph.halo(card) + 4 * cell
+    size += -size % cell
+    middle = size // 2 // cell * cell
     reach = 0
-    for place in range(middle, middle + 2 ** (depth - 1)):
+    for place in range(middle, middle + cell):
         x = torch.rand(1, 1, size, size, dtype=torch.float64, requires_grad=True)
         y = module(x)
         y[0, 0, place, place].backward()
         assert x.grad is not None
         touched = torch.nonzero(x.grad[0, 0].abs().sum(1)).flatten()
         reach = max(reach, place - int(touched[0]), int(touched[-1]) - place)
-    assert reach <= graph.halo(card) <= reach + 2 ** (depth - 1)
+    assert reach <= graph.halo(card) <= reach + cell
 
 
 def test_a_batch_may_be_cut_anywhere() -> None:
@@ -75,7 +79,7 @@ def test_a_batch_may_be_cut_anywhere() -> None:
     engine = open_engine(
         graph.classifier("nodule", card, card.nodule, random_networks(card)["nodule"]), "cpu", "openvino", "fp32"
     )
-    hu = np.random.default_rng(3).integers(-1000, 400, (19, *card.input.crop_irc)).astype(np.float32)
+    hu = np.random.default_rng(3).integers(-1000, 400, (19, 1, *card.input.crop_irc)).astype(np.float32)
     np.testing.assert_allclose(next(engine([hu])), np.concatenate(list(engine([hu[:5], hu[5:6], hu[6:]]))), atol=1e-6)
 
 

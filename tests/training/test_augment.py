@@ -7,9 +7,17 @@ import pytest
 import torch
 from scipy import ndimage
 
-from lungscan.training.augment import Augmentation, augmented, matrices
+from lungscan.training.augment import Augmentation, draw, moved, noisy
 
 STILL = Augmentation(mirror=False, shift_voxels=0, scale=0, turn=0, noise_hu=0)
+
+
+def augmented(
+    hu: torch.Tensor, label: torch.Tensor | None, size: int, how: Augmentation, generator: torch.Generator
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    moves = draw(len(hu), how, generator)
+    mark = None if label is None else moved(label[:, None].float(), moves, size, nearest=True)[:, 0].to(torch.uint8)
+    return noisy(moved(hu, moves, size), how, generator), mark
 
 
 def blob(row: float, column: float, size: int = 65, sigma: float = 2.0) -> torch.Tensor:
@@ -85,5 +93,28 @@ def test_noise_has_the_asked_strength() -> None:
 
 
 def test_the_same_seed_moves_alike() -> None:
-    a, b = (matrices(8, 64, Augmentation(), torch.Generator().manual_seed(9)) for _ in range(2))
-    assert torch.equal(a, b)
+    a, b = (draw(8, Augmentation(), torch.Generator().manual_seed(9)) for _ in range(2))
+    assert torch.equal(a.linear, b.linear)
+    assert torch.equal(a.shift, b.shift)
+
+
+def test_a_coarser_image_moves_by_the_same_millimetres() -> None:
+    """One grid has voxels twice as wide as the other: a mark ends at the same distance from the middle in both."""
+    moves = draw(16, Augmentation(True, 6, 0.2, 0.5, 0), torch.Generator().manual_seed(6))
+    fine, coarse = blob(40, 26, 64, sigma=3).expand(16, 1, 64, 64), blob(19.75, 12.75, 32, sigma=1.5).expand(16, 1, 32, 32)
+    for a, b in zip(moved(fine, moves, 64), moved(coarse, moves, 32, coarser=2), strict=True):
+        at, half = np.array(centre(a[0])), np.array(centre(b[0]))
+        np.testing.assert_allclose(at - 31.5, (half - 15.5) * 2, atol=0.3)
+
+
+def test_slices_are_turned_upside_down_half_of_the_time() -> None:
+    hu = torch.arange(3.0)[None, :, None, None].expand(64, 3, 8, 8)
+    first = moved(hu, draw(64, Augmentation(True, 0, 0, 0, 0), torch.Generator().manual_seed(7)), 8)[:, 0, 0, 0]
+    assert set(first.tolist()) == {0.0, 2.0}
+    assert 20 < int((first == 2).sum()) < 44
+
+
+def test_an_offset_moves_all_densities_alike() -> None:
+    hu = noisy(torch.zeros(64, 1, 4, 4), Augmentation(noise_hu=0, offset_hu=40), torch.Generator().manual_seed(8))
+    assert float(hu.std(dim=(1, 2, 3)).max()) == 0
+    assert -40 <= float(hu.min()) < -25 < 25 < float(hu.max()) <= 40

@@ -10,7 +10,8 @@ import pytest
 
 from lungscan.errors import InputRefused
 from lungscan.training import splits
-from lungscan.training.cache import Entry, Nodule, series_hash
+from lungscan.training.cache import Entry, Nodule
+from lungscan.volume import series_hash
 
 
 def entry(patient: str, *diameters: float, name: str = "") -> Entry:
