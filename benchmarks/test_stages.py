@@ -31,7 +31,7 @@ def book_sized() -> Weights:
         segmentation=UNetCard(3, 16),
         nodule=Cnn3dCard((8, 16, 32, 64)),
         malignancy=None,
-        grouping=GroupingCard("erosion", 6, 0.0),
+        grouping=GroupingCard("erosion", 6, 0.0, 0.0),
         thresholds=Thresholds(0.5, 0.5, 0.5),
     )
     networks = random_networks(card)

@@ -29,7 +29,7 @@ def crops(
     """
     out = np.empty((len(centres), len(scales), *size), dtype=np.int16)
     for k, scale in enumerate(scales):
-        wide = tuple(n * scale for n in size)
+        wide = (size[0] * scale, size[1] * scale, size[2] * scale)
         cut = np.full(wide, fill, dtype=np.int16)
         for row, (i, r, c) in zip(out, crop_starts(centres, wide, hu.shape), strict=True):
             part = hu[i : i + wide[0], r : r + wide[1], c : c + wide[2]]

@@ -64,6 +64,9 @@ def _packages() -> Iterator[Part]:
     for name, purpose, extra in (
         ("onnxruntime", "the second engine", "onnxruntime"),
         ("torch", "training, and the import of the book's checkpoints", "train"),
+        ("pillow", "contact sheets and overlays", "train"),
+        ("matplotlib", "curves of `evaluate model`", "train"),
+        ("blosc2", "compressed training caches", "train"),
     ):
         try:
             yield Part(name, True, f"{version(name)}: {purpose}")
@@ -80,7 +83,7 @@ def _gpu() -> Part:
         names = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
     except (subprocess.SubprocessError, OSError):
         return nothing
-    return Part("gpu", True, f"{names}; this version does not use it yet") if names else nothing
+    return Part("gpu", True, f"{names}; training and `prepare --device cuda` use it, scans not yet") if names else nothing
 
 
 def _memory_gb() -> float:

@@ -89,6 +89,15 @@ class Thresholds:
 
 
 @dataclass(frozen=True)
+class OperatingFacts:
+    """The false positives a scan that were asked for, and what the weights gave in validation at the threshold in use."""
+
+    asked_fp_per_scan: float
+    fp_per_scan: float
+    sensitivity: float  # share of the nodules
+
+
+@dataclass(frozen=True)
 class UsedSettings:
     """What is needed to repeat the scan."""
 
@@ -99,6 +108,7 @@ class UsedSettings:
     thresholds: Thresholds
     rule: str
     lung_gate: bool
+    operating_point: OperatingFacts | None = None  # None: the nodule threshold was not asked for in these words
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from lungscan import __version__, weights
+from lungscan import __version__, operating, weights
 from lungscan.engines import Engine, open_engine
 from lungscan.findings import (
     Candidate,
@@ -31,7 +31,7 @@ from lungscan.stages.group import group
 from lungscan.stages.lungs import Lungs
 from lungscan.stages.normalise import normalise
 from lungscan.stages.segment import Heatmap, segment
-from lungscan.volume import Notice, Volume
+from lungscan.volume import Notice, Volume, series_hash
 from lungscan.weights.card import Card
 
 
@@ -53,13 +53,22 @@ def scan(path: str | Path, settings: Settings = Settings(), progress: Progress =
 
 
 def examine(path: str | Path, settings: Settings, progress: Progress = silent) -> Examination:
-    """The seven stages."""
+    """The seven stages: the first here, the other six in `examine_volume`."""
     clock = Clock()
     with clock("load"):
         networks = Networks.open(settings)
-    card, thresholds = networks.weights.card, networks.thresholds(settings)
     with clock("read"):
         volume = read(path, settings.series)
+    return examine_volume(volume, networks, settings, progress, clock)
+
+
+def examine_volume(
+    volume: Volume, networks: Networks, settings: Settings, progress: Progress = silent, clock: Clock | None = None
+) -> Examination:
+    """A scan that was read, by networks that are open: many scans can share them."""
+    clock = clock or Clock()
+    card = networks.weights.card
+    thresholds = operating.thresholds(card, settings)
     with clock("normalise"):
         prepared, lungs = normalise(volume, card.input.spacing_irc_mm, lung_gate=settings.lung_gate)
     with clock("segment"):
@@ -78,7 +87,7 @@ def examine(path: str | Path, settings: Settings, progress: Progress = silent) -
             file_grid=volume.grid,
         )
     with clock("report"):
-        warnings = (*volume.notices, *_caveats(card))
+        warnings = (*volume.notices, *_caveats(card, volume.source.series_uid, settings))
         report = _report(volume, lungs, diagnosis, _used(settings, networks, thresholds), warnings, clock)
     return Examination(volume, prepared, lungs, heatmap, tuple(candidates), report)
 
@@ -96,6 +105,7 @@ class Networks:
     def open(cls, settings: Settings) -> Networks:
         loaded = weights.load(settings.weights or weights.shipped())
         card = loaded.card
+        operating.thresholds(card, settings)  # refuses what the card does not know before the engines start
 
         def engine(network: graph.Network) -> Engine:
             return open_engine(network, settings.device, settings.engine, settings.precision)
@@ -109,13 +119,6 @@ class Networks:
             nodule=engine(graph.classifier("nodule", card, card.nodule, loaded.nodule)),
             malignancy=malignancy,
         )
-
-    def thresholds(self, settings: Settings) -> Thresholds:
-        """The user's, else the card's."""
-        card = self.weights.card.thresholds
-        chosen = (settings.threshold_segmentation, settings.threshold_nodule, settings.threshold_malignancy)
-        own = (card.segmentation, card.nodule, card.malignancy)
-        return Thresholds(*(b if a is None else a for a, b in zip(chosen, own, strict=True)))
 
 
 class Clock:
@@ -145,12 +148,23 @@ def _used(settings: Settings, networks: Networks, thresholds: Thresholds) -> Use
         thresholds=thresholds,
         rule=networks.weights.card.label_rule,
         lung_gate=settings.lung_gate,
+        operating_point=operating.facts(networks.weights.card, settings),
     )
 
 
-def _caveats(card: Card) -> tuple[Notice, ...]:
-    """What the weights' card wants every reader of a report to know."""
-    return (Notice("weights", card.about["warning"]),) if "warning" in card.about else ()
+def _caveats(card: Card, series_uid: str, settings: Settings) -> Iterator[Notice]:
+    """What a reader of the report must know of the weights."""
+    if "warning" in card.about:
+        yield Notice("weights", card.about["warning"])
+    if series_hash(series_uid) in card.trained_on:
+        yield Notice("trained_on", "these weights were trained on this scan: the result says nothing of their quality.")
+    otherwise = settings.threshold_segmentation is not None or not settings.lung_gate
+    if settings.fp_per_scan is not None and otherwise:
+        yield Notice(
+            "operating_point",
+            "false positives a scan were measured with the card's own segmentation threshold, in the lungs alone: "
+            "with these settings there may be more.",
+        )
 
 
 def _report(

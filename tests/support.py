@@ -20,7 +20,7 @@ def small_card() -> Card:
         segmentation=UNetCard(depth=3, width=4),
         nodule=cnn,
         malignancy=cnn,
-        grouping=GroupingCard(cleanup="none", connectivity=26, minimum_mm3=0.0),
+        grouping=GroupingCard(cleanup="none", connectivity=26, minimum_mm3=0.0, outline=0.0),
         thresholds=Thresholds(0.5, 0.5, 0.5),
         label_rule="two-of-four",
     )

@@ -15,9 +15,9 @@ from tests.conftest import ROOT
 LAYERS = [
     {"volume", "findings", "settings", "errors", "files", "malignancy_rules"},
     {"readers", "weights", "kernels", "networks", "engines", "phantom"},
-    {"stages", "report"},
+    {"stages", "report", "operating"},
     {"pipeline", "training", "checkup", "evaluation"},
-    {"explanation"},
+    {"explanation", "recipe"},
     {"commands"},
 ]
 HEAVY = {"numpy", "scipy", "torch", "SimpleITK", "pydicom", "openvino", "onnx", "onnxruntime"}

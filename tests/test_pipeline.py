@@ -12,10 +12,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lungscan import weights
+from lungscan.errors import UsageError
+from lungscan.explanation import explain
 from lungscan.findings import Nodule, Report
 from lungscan.phantom import Phantom, PhantomNodule, make_chest, writers
-from lungscan.pipeline import examine, scan
+from lungscan.pipeline import Networks, examine, examine_volume, scan
+from lungscan.readers import read
 from lungscan.settings import Settings
+from lungscan.volume import series_hash
+from lungscan.weights.card import Calibration, OperatingPoint
 from tests.conftest import ROOT
 
 FP32 = Settings(precision="fp32")
@@ -129,3 +135,92 @@ def test_the_input_is_left_alone(file: Path) -> None:
 
 def test_the_reports_of_demonstration_weights_say_so(report: Report) -> None:
     assert any("synthetic" in w.message for w in report.warnings)
+
+
+@pytest.fixture(scope="module")
+def calibrated(phantom: Phantom, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The shipped networks with a card that knows more: calibrations, operating points, and the phantom as trained on."""
+    loaded = weights.load(weights.shipped())
+    assert loaded.malignancy is not None
+    card = replace(
+        loaded.card,
+        nodule_calibration=Calibration(0.5, 0.25, 0.75, -1.5),
+        malignancy_calibration=Calibration(0.5, 0.0, 1.5, 0.25),
+        operating_points=(OperatingPoint(0.25, 0.9, 0.7), OperatingPoint(1.0, 0.3, 0.8), OperatingPoint(4.0, 0.05, 0.9)),
+        trained_on=(series_hash(phantom.volume.source.series_uid),),
+    )
+    networks = {"segmentation": loaded.segmentation, "nodule": loaded.nodule, "malignancy": loaded.malignancy}
+    path = tmp_path_factory.mktemp("weights") / "w.safetensors"
+    weights.save(path, card, networks)
+    return path
+
+
+def test_a_calibrated_probability_is_the_line_through_logits(file: Path, report: Report, calibrated: Path) -> None:
+    """The same candidates, each P(nodule) on the line 0.5 logit(p) + 0.25 logit(peak) + 0.75 ln(diameter / 10) - 1.5."""
+    told = scan(file, replace(FP32, weights=calibrated))
+    before = {n.centre_xyz_mm: n for n in report.candidates.all}
+    assert before.keys() == {n.centre_xyz_mm for n in told.candidates.all}
+    for n in told.candidates.all:
+        raw = before[n.centre_xyz_mm]
+        p, peak = (min(max(v, 1e-7), 1 - 1e-7) for v in (raw.p_nodule, raw.p_segmentation))
+        line = 0.5 * math.log(p / (1 - p)) + 0.25 * math.log(peak / (1 - peak)) + 0.75 * math.log(n.diameter_mm / 10) - 1.5
+        assert math.log(n.p_nodule / (1 - n.p_nodule)) == pytest.approx(line, abs=1e-6)
+
+
+def test_more_false_positives_a_scan_remove_no_finding(file: Path, calibrated: Path) -> None:
+    few, more, most = (scan(file, replace(FP32, weights=calibrated, fp_per_scan=rate)) for rate in (0.5, 1.0, 4.0))
+    assert [r.settings.thresholds.nodule for r in (few, more, most)] == [0.9, 0.3, 0.05]
+    places = [{n.centre_xyz_mm for n in r.nodules} for r in (few, more, most)]
+    assert places[0] < places[2]
+    assert places[0] <= places[1] <= places[2]
+    suspicious = [{n.centre_xyz_mm for n in r.nodules if n.suspicious} for r in (few, more, most)]
+    assert suspicious[0] <= suspicious[1] <= suspicious[2]
+
+
+def test_lower_thresholds_remove_no_finding_of_calibrated_networks(file: Path, calibrated: Path) -> None:
+    own = FP32, replace(FP32, threshold_segmentation=0.1, threshold_nodule=0.2, threshold_malignancy=0.2)
+    few, more = (scan(file, replace(s, weights=calibrated)) for s in own)
+    after = {n.centre_xyz_mm: n for n in more.nodules}
+    assert few.nodules
+    for n in few.nodules:
+        assert after[n.centre_xyz_mm].p_nodule == n.p_nodule
+        assert after[n.centre_xyz_mm].p_malignant == n.p_malignant
+
+
+def test_a_calibrated_finding_is_explained_by_its_own_figures(file: Path, calibrated: Path) -> None:
+    e = examine(file, replace(FP32, weights=calibrated, fp_per_scan=1.0))
+    assert len(e.report.nodules) < len(e.report.candidates.all)
+    for n in e.report.candidates.all:
+        told = explain(e, n.centre_xyz_mm)
+        step = next(s for s in told.steps if s.gate == "P(nodule)")
+        assert (step.value, step.threshold) == (n.p_nodule, 0.3)
+        assert (told.stopped_at is None) == (n.p_nodule >= 0.3)
+
+
+def test_a_scan_that_the_weights_were_trained_on_is_told(file: Path, calibrated: Path, tmp_path: Path) -> None:
+    def codes(path: Path, settings: Settings) -> set[str]:
+        return {w.code for w in scan(path, replace(settings, weights=calibrated)).warnings}
+
+    assert "trained_on" in codes(file, FP32)
+    other = writers.write(make_chest(7, 1, spacing_irc_mm=(3.0, 1.4, 1.4)).volume, tmp_path, "mhd")
+    assert "trained_on" not in codes(other, FP32)
+
+
+def test_settings_beside_which_the_rate_does_not_hold_are_told(file: Path, calibrated: Path) -> None:
+    asked = replace(FP32, weights=calibrated, fp_per_scan=1.0)
+    for settings, told in ((asked, False), (replace(asked, threshold_segmentation=0.2), True)):
+        assert ("operating_point" in {w.code for w in scan(file, settings).warnings}) == told
+
+
+def test_open_networks_serve_many_scans(file: Path, report: Report) -> None:
+    networks = Networks.open(FP32)
+    volume = read(file)
+    for _ in range(2):
+        again = examine_volume(volume, networks, FP32).report
+        assert replace(again, created="", timing_s={}) == replace(report, created="", timing_s={})
+
+
+def test_a_rate_that_is_not_known_starts_no_engine(calibrated: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lungscan.pipeline.open_engine", None)
+    with pytest.raises(UsageError, match="fp-per-scan"):
+        Networks.open(Settings(weights=calibrated, fp_per_scan=0.1))

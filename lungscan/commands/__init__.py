@@ -18,6 +18,7 @@ from lungscan.commands.options import Verbose
 from lungscan.commands.phantom import phantom
 from lungscan.commands.prepare import prepare
 from lungscan.commands.scan import scan
+from lungscan.commands.train import train
 from lungscan.commands.weights import weights
 from lungscan.errors import LungscanError
 
@@ -29,7 +30,7 @@ app = typer.Typer(
     help="From a chest CT to a report of its lung nodules. It helps a radiologist look; it is no medical device.",
     epilog="Example: lungscan scan SCAN.zip",
 )
-for command in (scan, explain, inspect, phantom, prepare, doctor):
+for command in (scan, explain, inspect, phantom, prepare, train, doctor):
     app.command()(command)
 app.add_typer(evaluate)
 app.add_typer(weights)

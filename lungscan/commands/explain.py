@@ -23,6 +23,7 @@ def explain(
     threshold_segmentation: o.Segmentation = None,
     threshold_nodule: o.Nodule = None,
     threshold_malignancy: o.Malignancy = None,
+    fp_per_scan: o.FpPerScan = None,
     as_json: o.AsJson = False,
     quiet: o.Quiet = False,
     verbose: o.Verbose = False,  # noqa: ARG001 (looked at in lungscan.commands.main)
@@ -38,7 +39,7 @@ def explain(
         raise UsageError("give the place either as --at X,Y,Z or as --finding N.")
     place = None if at is None else _place(at)
     thresholds = (threshold_segmentation, threshold_nodule, threshold_malignancy)
-    settings = o.settings(series, weights, device, engine, precision, lung_gate, thresholds)
+    settings = o.settings(series, weights, device, engine, precision, lung_gate, thresholds, fp_per_scan)
 
     from lungscan.explanation import explain as run
     from lungscan.pipeline import examine

@@ -48,6 +48,16 @@ Nodule = Annotated[float | None, typer.Option(min=0.0, max=1.0, help=f"Least P(n
 Malignancy = Annotated[
     float | None, typer.Option(min=0.0, max=1.0, help=f"Least P(malignant) of a suspicious one{_P}", show_default=False)
 ]
+FpPerScan = Annotated[
+    float | None,
+    typer.Option(
+        "--fp-per-scan",
+        metavar="N",
+        min=0.0,
+        help="Take the nodule threshold that gave at most N false positives a scan in validation.",
+        show_default=False,
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON alone on stdout.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress on stderr.")]
 Verbose = Annotated[bool, typer.Option("--verbose", help="A traceback when something fails.")]
@@ -61,7 +71,8 @@ def settings(
     precision: Precision,
     lung_gate: bool,
     thresholds: tuple[float | None, float | None, float | None],
+    fp_per_scan: float | None,
 ) -> Settings:
     from lungscan.settings import Settings
 
-    return Settings(weights, series, device.value, engine.value, precision.value, lung_gate, *thresholds)
+    return Settings(weights, series, device.value, engine.value, precision.value, lung_gate, *thresholds, fp_per_scan)

@@ -26,6 +26,7 @@ def scan(
     threshold_segmentation: o.Segmentation = None,
     threshold_nodule: o.Nodule = None,
     threshold_malignancy: o.Malignancy = None,
+    fp_per_scan: o.FpPerScan = None,
     as_json: o.AsJson = False,
     all_candidates: Annotated[bool, typer.Option("--all-candidates", help="Every candidate in the JSON.")] = False,
     write: Annotated[list[Kind] | None, typer.Option(help="Also write the report in this form.", show_default=False)] = None,
@@ -50,7 +51,7 @@ def scan(
     if write and output is not None:
         _make(output)
     thresholds = (threshold_segmentation, threshold_nodule, threshold_malignancy)
-    settings = o.settings(series, weights, device, engine, precision, lung_gate, thresholds)
+    settings = o.settings(series, weights, device, engine, precision, lung_gate, thresholds, fp_per_scan)
 
     from lungscan.pipeline import scan as run
     from lungscan.report.json import to_json

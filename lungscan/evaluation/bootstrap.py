@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,14 @@ CONFIDENCE = 0.95
 
 Interval = tuple[float, float]
 Times = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A figure of all scans or patients, and its bootstrapped interval."""
+
+    value: float
+    interval: Interval
 
 
 def draws(units: int, samples: int, seed: int) -> Iterator[Times]:

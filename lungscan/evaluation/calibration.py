@@ -65,36 +65,46 @@ def fit_platt(probability: Array, positive: Mask) -> Platt:
     nodules give no infinite slope; Newton's method with halved steps after Lin, Lin and Weng (2007). Raises InputRefused
     unless there are both positives and negatives.
     """
-    positives, negatives = int(positive.sum()), int((~positive).sum())
+    slope, intercept = fit_line(np.stack([logit(probability), np.ones(len(positive))], axis=1), positive).tolist()
+    return Platt(slope, intercept)
+
+
+def fit_line(design: Array, positive: Mask, weight: Array | None = None) -> Array:
+    """Coefficients (K,) of the logistic line over features (N, K) that fits truth (N,) best; rows count `weight` (N,) times.
+
+    Targets and method as in `fit_platt`. Raises InputRefused unless there are both positives and negatives.
+    """
+    counts = np.ones(len(positive)) if weight is None else weight
+    positives, negatives = float(counts[positive].sum()), float(counts[~positive].sum())
     if not positives or not negatives:
         raise InputRefused("calibration needs positives and negatives, and one of them is missing; use more scans.")
     target = np.where(positive, (positives + 1) / (positives + 2), 1 / (negatives + 2))
-    design = np.stack([logit(probability), np.ones(len(target))], axis=1)
-    line = np.array([0.0, np.log((positives + 1) / (negatives + 1))])
-    loss = _cross_entropy(design @ line, target)
+    line = np.zeros(design.shape[1])
+    line[-1] = np.log((positives + 1) / (negatives + 1))
+    loss = _cross_entropy(design @ line, target, counts)
     for _ in range(STEPS):
         p = _sigmoid(design @ line)
-        gradient = design.T @ (p - target)
-        if np.abs(gradient).max() < CONVERGED * len(target):
+        gradient = design.T @ (counts * (p - target))
+        if np.abs(gradient).max() < CONVERGED * counts.sum():
             break
-        curvature = design.T @ (design * (p * (1 - p))[:, None]) + 1e-12 * np.eye(2)
+        curvature = design.T @ (design * (counts * p * (1 - p))[:, None]) + 1e-12 * np.eye(len(line))
         step = np.asarray(np.linalg.solve(curvature, gradient), dtype=np.float64)
-        line, loss = _descended(design, target, line, loss, step)
-    return Platt(float(line[0]), float(line[1]))
+        line, loss = _descended(design, target, counts, line, loss, step)
+    return line
 
 
-def _descended(design: Array, target: Array, line: Array, loss: float, step: Array) -> tuple[Array, float]:
+def _descended(design: Array, target: Array, counts: Array, line: Array, loss: float, step: Array) -> tuple[Array, float]:
     """The line after the longest of the halved steps that does not raise the loss; the line itself when none does."""
     for halvings in range(40):
         moved = line - step / 2**halvings
-        lower = _cross_entropy(design @ moved, target)
+        lower = _cross_entropy(design @ moved, target, counts)
         if lower <= loss:
             return moved, lower
     return line, loss
 
 
-def _cross_entropy(value: Array, target: Array) -> float:
-    return float((np.logaddexp(0, value) - target * value).sum())
+def _cross_entropy(value: Array, target: Array, counts: Array) -> float:
+    return float(counts @ (np.logaddexp(0, value) - target * value))
 
 
 def _sigmoid(value: Array) -> Array:

@@ -182,11 +182,12 @@ def match(scans: int, nodules: Places, excluded: Places, marks: Places) -> Match
     rows = zip(*(_by_scan(places, scans) for places in (nodules, excluded, marks)), strict=True)
     for of_nodules, of_excluded, of_marks in rows:
         m = of_marks[_most_suspicious(marks.value[of_marks])]
-        hits = _inside(nodules, of_nodules, marks.xyz_mm[m])
+        hits = inside(nodules.xyz_mm[of_nodules], nodules.value[of_nodules], marks.xyz_mm[m])
         best[of_nodules] = np.where(hits, marks.value[m], -np.inf).max(axis=1, initial=-np.inf)
         doubles += int(np.maximum(hits.sum(axis=1) - 1, 0).sum())
         right = hits.any(axis=0)
-        irrelevant = _inside(excluded, of_excluded, marks.xyz_mm[m]).any(axis=0) & ~right
+        on_excluded = inside(excluded.xyz_mm[of_excluded], excluded.value[of_excluded], marks.xyz_mm[m]).any(axis=0)
+        irrelevant = on_excluded & ~right
         ignored += int(irrelevant.sum())
         kept[m] = True
         false[m] = ~(right | irrelevant)
@@ -213,8 +214,8 @@ def _most_suspicious(score: Array) -> Mask:
     return np.asarray(score > np.sort(score)[-MARKS_PER_SCAN - 1])
 
 
-def _inside(findings: Places, rows: Indices, xyz_mm: Array) -> Mask:
-    """(findings, marks): which marks lie in which findings, their surface left out."""
-    diameter = np.where(findings.value[rows] < 0, UNMEASURED_MM, findings.value[rows])
-    apart = findings.xyz_mm[rows, None] - xyz_mm
+def inside(centre_xyz_mm: Array, diameter_mm: Array, xyz_mm: Array) -> Mask:
+    """(F,M): which marks (M,3) lie in which findings (F,3), their surface left out."""
+    diameter = np.where(diameter_mm < 0, UNMEASURED_MM, diameter_mm)
+    apart = centre_xyz_mm[:, None] - xyz_mm
     return np.asarray((apart**2).sum(axis=-1) < (diameter[:, None] / 2) ** 2)

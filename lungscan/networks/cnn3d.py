@@ -8,8 +8,13 @@ from __future__ import annotations
 
 import math
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
+
+LEAST_FOR_BF16 = 4
+"""Voxels of a grid's shortest side. On smaller ones oneDNN's bf16 gradient of a 3-D convolution is at times not finite
+(seen with torch 2.13 on a CPU)."""
 
 
 class Block(nn.Module):
@@ -43,5 +48,11 @@ class Cnn3d(nn.Module):
     def forward(self, hu: Tensor) -> Tensor:
         x = self.tail_norm(hu)
         for block in self.blocks:
-            x = block(x)
+            x = _in_single(block, x) if min(x.shape[2:]) < LEAST_FOR_BF16 else block(x)
         return self.head(self.dropout(x.flatten(1)))  # type: ignore[no-any-return]
+
+
+def _in_single(block: nn.Module, x: Tensor) -> Tensor:
+    """A block in float32, whatever autocast asks for."""
+    with torch.autocast(x.device.type, enabled=False):
+        return block(x.float())  # type: ignore[no-any-return]

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from importlib.resources import files
 from typing import Any
 
-from lungscan.findings import CandidateCounts, InputFacts, LungFacts, Nodule, Patient, Report, UsedSettings
+from lungscan.findings import CandidateCounts, InputFacts, LungFacts, Nodule, OperatingFacts, Patient, Report, UsedSettings
 
 SCHEMA = "lungscan-report/1"
 
@@ -80,6 +80,17 @@ def _settings(used: UsedSettings) -> dict[str, Any]:
         },
         "rule": used.rule,
         "lung_gate": used.lung_gate,
+        "operating_point": _operating(used.operating_point),
+    }
+
+
+def _operating(point: OperatingFacts | None) -> dict[str, Any] | None:
+    if point is None:
+        return None
+    return {
+        "asked_fp_per_scan": point.asked_fp_per_scan,
+        "fp_per_scan": _rounded(point.fp_per_scan, _SHARE),
+        "sensitivity": _rounded(point.sensitivity, _SHARE),
     }
 
 

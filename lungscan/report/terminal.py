@@ -151,6 +151,10 @@ def _said(report: Report) -> Iterator[tuple[str, str]]:
     yield "Networks", f"{harmless(used.weights.name)} · sha256 {used.weights.sha256[:12]} · labels {harmless(used.rule)}"
     yield "Engine", f"{used.engine} · {used.precision} · {used.device}"
     yield "Thresholds", f"segmentation {t.segmentation:g} · nodule {t.nodule:g} · malignancy {t.malignancy:g}"
+    if (point := used.operating_point) is not None:
+        most = f"at most {point.asked_fp_per_scan:g} false positive{'' if point.asked_fp_per_scan == 1 else 's'} a scan"
+        share = f"{100 * point.sensitivity:.0f} % of nodules found"
+        yield "Operating point", f"{most} (in validation {point.fp_per_scan:.2g}, with {share})"
     stages = [f"{stage} {seconds:.1f}" for stage, seconds in report.timing_s.items() if stage != "total" and seconds >= 0.05]
     yield "Seconds", " · ".join([*stages, f"total {report.timing_s.get('total', 0.0):.1f}"])
 

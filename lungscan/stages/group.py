@@ -22,10 +22,10 @@ Flat = npt.NDArray[np.int64]
 def group(heatmap: Heatmap, volume: Volume, lungs: Lungs | None, card: Card, threshold: float) -> list[Candidate]:
     """Candidates in the order of their first voxel, cleaned up and connected as the card says.
 
-    The outline of a candidate is drawn at the card's own threshold, whatever `threshold` asks for, so its size does not
-    move with the sensitivity. A higher threshold keeps the candidates whose peak is over it. A lower one adds: below the
-    card's level the mask is drawn again at 1/2, 1/4, ... of it, and what holds no candidate yet becomes one. So lowering
-    the threshold never removes a candidate, and never changes one.
+    Candidates are the components over the card's own threshold, whatever `threshold` asks for, so their size does not move
+    with the sensitivity. A higher threshold keeps those whose peak is over it. A lower one adds: below the card's level the
+    mask is drawn again at 1/2, 1/4, ... of it, and what holds no candidate yet becomes one. So lowering the threshold never
+    removes a candidate, and never changes one. A component is measured where it reaches the card's share of its peak.
 
     With lungs, a candidate that touches them nowhere is dropped; one that touches them is kept whole.
     """
@@ -48,7 +48,7 @@ def group(heatmap: Heatmap, volume: Volume, lungs: Lungs | None, card: Card, thr
         new &= np.bincount(component, minlength=count) * volume.grid.voxel_mm3 >= card.grouping.minimum_mm3
         kept = new[component]
         voxels, component = voxels[kept], (np.cumsum(new, dtype=np.int32) - 1)[component[kept]]
-        found += _measure(voxels, component, int(new.sum()), heatmap, volume, card)
+        found += _measure(*_core(voxels, component, heatmap, card.grouping.outline), int(new.sum()), heatmap, volume, card)
         taken.append(voxels)
     return [c for c in found if c.p_segmentation > threshold]
 
@@ -57,6 +57,17 @@ def over(values: npt.NDArray[np.float32], level: float) -> Flat:
     """Ascending flat indices of the voxels over a level; no mask of the volume is made."""
     size = values[0].size
     return np.concatenate([np.flatnonzero(plane > level) + k * size for k, plane in enumerate(values)])
+
+
+def _core(
+    voxels: Flat, component: npt.NDArray[np.int32], heatmap: Heatmap, outline: float
+) -> tuple[Flat, npt.NDArray[np.int32]]:
+    """The voxels that reach this share of their component's peak, and their components."""
+    p = heatmap.values.ravel()[voxels]
+    peak = np.zeros(component.max(initial=-1) + 1, np.float32)
+    np.maximum.at(peak, component, p)
+    core = p >= np.float32(outline) * peak[component]
+    return voxels[core], component[core]
 
 
 def _measure(

@@ -5,13 +5,14 @@
     CACHE/<name>/label.npy   (I,R,C) uint8: 0 background, 1..254 the number of the nodule, IGNORED where no loss is taken
     CACHE/<name>/entry.json  what `Entry` holds; written last, so an entry with it is whole
 
-A scan that was interrupted has no entry.json and is made again; the same scan always gives the same bytes.
+In a compressed cache the maps are `.b2nd`. A scan that was interrupted has no entry.json and is made again; the same scan
+always gives the same bytes.
 """
 
 from __future__ import annotations
 
-import io
 import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ import numpy.typing as npt
 from lungscan import files
 from lungscan.errors import InputRefused
 from lungscan.stages.lungs import Lungs
+from lungscan.training import maps
 from lungscan.volume import Box, Grid, Source, Triple, Volume
 
 IGNORED = 255
@@ -50,6 +52,7 @@ class Entry:
     series  : `series_hash` of the series UID
     nodules : nodule k has the label k + 1
     ignored : findings that count neither as hits nor as false positives
+    decoys  : places that look like nodules and are none, where the data set names any
     """
 
     name: str
@@ -61,6 +64,7 @@ class Entry:
     shape: tuple[int, int, int]
     nodules: tuple[Nodule, ...]
     ignored: tuple[Nodule, ...] = ()
+    decoys_xyz_mm: tuple[Triple, ...] = ()
 
     @property
     def grid(self) -> Grid:
@@ -89,10 +93,13 @@ def lungs_on(grid: Grid, lungs: Lungs) -> npt.NDArray[np.bool_]:
 
 
 class Cache:
-    """A folder of entries. `write` adds one, `entries` lists the whole ones by name, `maps` opens one's arrays read-only."""
+    """A folder of entries. `write` adds one, `entries` lists the whole ones by name, `maps` opens one's arrays read-only.
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    compress : whether new entries are compressed; what is there is read in either form
+    """
+
+    def __init__(self, folder: Path, *, compress: bool = False) -> None:
+        self.folder, self.compress = folder, compress
 
     def has(self, name: str) -> bool:
         return (self.folder / name / "entry.json").is_file()
@@ -100,15 +107,16 @@ class Cache:
     def write(
         self, entry: Entry, hu: npt.NDArray[np.int16], lungs: npt.NDArray[np.bool_], label: npt.NDArray[np.uint8]
     ) -> None:
-        """Write one entry whole, its index last."""
-        folder = self.folder / entry.name
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, array in (("hu", hu), ("lungs", lungs), ("label", label)):
+        """Write one entry whole, its index last, in place of what a killed run left of it."""
+        arrays = {"hu": hu, "lungs": lungs, "label": label}
+        for name, array in arrays.items():
             if array.shape != entry.shape:
                 raise ValueError(f"{name} of {entry.name} is {array.shape}, not {entry.shape}")
-            buffer = io.BytesIO()
-            np.save(buffer, np.ascontiguousarray(array), allow_pickle=False)
-            files.write_bytes(folder / f"{name}.npy", buffer.getvalue())
+        folder = self.folder / entry.name
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        for name, array in arrays.items():
+            maps.write(folder, name, array, compress=self.compress)
         files.write_text(folder / "entry.json", json.dumps(asdict(entry), indent=1) + "\n")
 
     def entries(self) -> list[Entry]:
@@ -121,11 +129,8 @@ class Cache:
         return [_entry(path) for path in found]
 
     def maps(self, entry: Entry) -> Maps:
-        """HU, lungs and label, memory-mapped."""
-        hu, lungs, label = (
-            np.load(self.folder / entry.name / f"{name}.npy", mmap_mode="r", allow_pickle=False)
-            for name in ("hu", "lungs", "label")
-        )
+        """HU, lungs and label, read-only: mapped, or in memory where they are compressed."""
+        hu, lungs, label = (maps.read(self.folder / entry.name, name) for name in ("hu", "lungs", "label"))
         return hu, lungs, label
 
     def volume(self, entry: Entry) -> Volume:
@@ -142,7 +147,8 @@ def _entry(path: Path) -> Entry:
     try:
         raw = json.loads(path.read_text())
         raw["nodules"], raw["ignored"] = _nodules(raw["nodules"]), _nodules(raw["ignored"])
-        raw["direction"] = tuple(tuple(row) for row in raw["direction"])
+        raw["direction"] = tuple(map(tuple, raw["direction"]))
+        raw["decoys_xyz_mm"] = tuple(map(tuple, raw.get("decoys_xyz_mm", ())))
         fields: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in raw.items()}
         return Entry(**fields)
     except (ValueError, KeyError, TypeError) as error:

@@ -15,7 +15,9 @@ import numpy as np
 from scipy import ndimage
 
 from lungscan.errors import InputRefused
-from lungscan.readers.archive import is_zip, members
+from lungscan.readers import dicom
+from lungscan.readers.archive import Member, members
+from lungscan.readers.dicom_slice import Slice
 from lungscan.training.job import POINT_MM, Contour, Finding, Findings
 from lungscan.training.masks import Mask, contour_part
 from lungscan.volume import Box, Grid, Triple, Volume, series_hash, triple
@@ -29,25 +31,38 @@ _PATIENT = re.compile(r"LIDC-IDRI-\d{4}")
 
 
 @dataclass(frozen=True)
+class Readings:
+    """The readers' XML of a series: a file in the folder `place`, or a member of the zip."""
+
+    place: Path
+    name: str
+
+    def data(self) -> bytes:
+        return next(m for m in members(self.place, depth=0) if m.name == self.name).data()
+
+
+@dataclass(frozen=True)
 class LidcJob:
-    """A series and the name of its readings: a file in the folder `path`, or a member of the zip."""
+    """A series in the folder or zip `path`, and its readings, None where the data set has none."""
 
     path: Path
     patient: str
     series: str
-    xml: str
+    readings: Readings | None
 
     @property
     def name(self) -> str:
         return f"{self.patient}-{series_hash(self.series)}"
 
     def findings(self, volume: Volume) -> Findings:
-        """The readers' marks, clustered. Raises InputRefused when the XML cannot be read or is of another scan."""
-        data = next(m for m in members(self.path) if m.name == self.xml).data()
+        """The readers' marks, clustered. Raises InputRefused where there are none, or what is there is of another scan."""
+        if self.readings is None:
+            raise InputRefused(f"{self.path}: the data set holds no readings (XML) of the series {self.series}.")
+        data = self.readings.data()
         try:
             marks, points = _marks(ElementTree.fromstring(data), volume.grid)
         except (ElementTree.ParseError, ValueError, TypeError, AttributeError) as error:
-            raise InputRefused(f"{self.path}: the readings in {self.xml} cannot be read ({error}).") from error
+            raise InputRefused(f"{self.path}: the readings in {self.readings.name} cannot be read ({error}).") from error
         grid = volume.canonical().grid
         readings = [_reading(mark, grid) for mark in marks]
         clusters = [[readings[k] for k in cluster] for cluster in cluster_readings(readings)]
@@ -81,29 +96,61 @@ class Reading:
 
 
 def jobs(folder: Path) -> list[LidcJob]:
-    """Every series with readings in a folder of DICOM folders or zips, by patient and UID; the first of doubles counts."""
+    """Every series of DICOM folders or zips in a folder, by patient and UID; the first of doubles counts.
+
+    A series has its readings beside its slices, or anywhere else in the folder. None where there are no readings at all.
+    """
+    readings: dict[str, Readings] = {}
+    series: list[tuple[str, Path, str]] = []
+    for place, inside in _places(folder):
+        own = _readings(place, inside)
+        readings = own | readings
+        image = _first_image(inside)
+        if image is not None:
+            series += [(uid, place, image.name) for uid in own or [image.series_uid]]
+        elif place.is_file() and not own:  # a zip that `read` will refuse, and say why
+            series.append((place.stem, place, ""))
     found: dict[str, LidcJob] = {}
-    for path, xml, head in _xml_files(folder):
-        series = _SERIES.search(head)
-        if b"<LidcReadMessage" not in head or series is None:
-            continue
-        uid = series.group(1).decode()
-        label = _PATIENT.search(f"{path.relative_to(folder)}/{xml}") or _PATIENT.search(str(path))
-        patient = label.group() if label else path.relative_to(folder).parts[0] if path != folder else uid
-        found.setdefault(uid, LidcJob(path, Path(patient).stem if not label else patient, uid, xml))
+    for uid, place, name in series if readings else ():
+        label = _PATIENT.search(f"{place.relative_to(folder)}/{name}") or _PATIENT.search(str(place))
+        below = place.relative_to(folder).parts
+        patient = label.group() if label else below[0].removesuffix(".zip") if below else uid
+        found.setdefault(uid, LidcJob(place, patient, uid, readings.get(uid)))
     return sorted(found.values(), key=lambda job: (job.patient, job.series))
 
 
-def _xml_files(folder: Path) -> Iterator[tuple[Path, str, bytes]]:
-    for path in sorted(folder.rglob("*.xml")):
-        with path.open("rb") as file:
-            yield path.parent, path.name, file.read(_HEAD)
+def _places(folder: Path) -> Iterator[tuple[Path, list[Member]]]:
+    """The folder and those below with their own files, then the zips with their members; none for a damaged zip."""
+    for place in sorted(path for path in (folder, *folder.rglob("*")) if path.is_dir()):
+        yield place, list(members(place, depth=0))
     for path in sorted(folder.rglob("*.zip")):
-        if is_zip(path):
-            for member in members(path):
-                if member.name.lower().endswith(".xml"):
-                    with member.open() as inside:
-                        yield path, member.name, inside.read(_HEAD)
+        try:
+            yield path, list(members(path))
+        except InputRefused:
+            yield path, []
+
+
+def _readings(place: Path, inside: Sequence[Member]) -> dict[str, Readings]:
+    """By series; the first XML of one counts."""
+    out: dict[str, Readings] = {}
+    for member in inside:
+        if member.name.lower().endswith(".xml"):
+            with member.open() as file:
+                head = file.read(_HEAD)
+            series = _SERIES.search(head)
+            if series is not None and b"<LidcReadMessage" in head:
+                out.setdefault(series.group(1).decode(), Readings(place, member.name))
+    return out
+
+
+def _first_image(inside: Sequence[Member]) -> Slice | None:
+    for member in inside:
+        try:
+            for image in dicom.slices([member]):
+                return image
+        except InputRefused:  # one damaged slice: `read` will say so
+            continue
+    return None
 
 
 def _marks(root: ElementTree.Element, grid: Grid) -> tuple[list[Mark], list[Triple]]:

@@ -17,7 +17,7 @@ from lungscan.volume import Triple, Volume
 ANNOTATIONS = "annotations.csv"
 EXCLUDED = "annotations_excluded.csv"
 MALIGNANCY = "annotations_with_malignancy.csv"
-CANDIDATES = "candidates.csv"
+CANDIDATES = ("candidates_V2.csv", "candidates.csv")  # the second edition, where it is there
 _PLACE = ("seriesuid", "coordX", "coordY", "coordZ")
 
 
@@ -60,7 +60,7 @@ def jobs(folder: Path) -> list[LunaJob]:
     nodules = _findings(folder / ANNOTATIONS, needs=("diameter_mm",))
     ignored = _findings(folder / EXCLUDED)
     rated = _findings(folder / MALIGNANCY, needs=("mal_details",))
-    decoys = _decoys(folder / CANDIDATES)
+    decoys = _decoys(next((folder / name for name in CANDIDATES if (folder / name).is_file()), folder / CANDIDATES[-1]))
     return [
         LunaJob(
             path,

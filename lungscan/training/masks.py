@@ -10,7 +10,6 @@ from scipy import ndimage
 
 from lungscan.errors import InputRefused
 from lungscan.training.job import Contour
-from lungscan.training.shapes import filled
 from lungscan.volume import Box, Grid, Triple
 
 Mask = npt.NDArray[np.bool_]
@@ -93,6 +92,18 @@ def _strictly_inside(outline: npt.NDArray[np.float64], size: tuple[int, int]) ->
             along = np.clip(((rows - r0) * (r1 - r0) + (columns - c0) * (c1 - c0)) / length2, 0, 1)
         off = np.hypot(rows - r0 - along * (r1 - r0), columns - c0 - along * (c1 - c0))
         inside[rows[off <= ON_BORDER], columns[off <= ON_BORDER]] = False
+    return inside
+
+
+def filled(outline: npt.NDArray[np.float64], size: tuple[int, int]) -> npt.NDArray[np.bool_]:
+    """(rows, columns) pixels whose centres lie inside a polygon of (row, column) corners, by the even-odd rule."""
+    rows, columns = np.arange(size[0])[:, None], np.arange(size[1])[None, :]
+    inside = np.zeros(size, bool)
+    for (r0, c0), (r1, c1) in zip(outline, np.roll(outline, -1, axis=0), strict=True):
+        if r0 == r1:
+            continue
+        crosses = (r0 > rows) != (r1 > rows)
+        inside ^= crosses & (columns < (c1 - c0) * (rows - r0) / (r1 - r0) + c0)
     return inside
 
 

@@ -2,32 +2,49 @@
 
 from __future__ import annotations
 
-import json
 import os
-import shutil
 import signal
+import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context, parent_process
 from pathlib import Path
 
-import numpy as np
-
-from lungscan import files, weights
 from lungscan.errors import InputRefused, LungscanError, UsageError
 from lungscan.readers import read
 from lungscan.stages.normalise import normalise
-from lungscan.training import lidc, luna16, splits
+from lungscan.training import lidc, luna16, maps, resampling, splits
 from lungscan.training.cache import Cache, Entry, Nodule, lung_part, lungs_on
 from lungscan.training.job import Finding, Job
 from lungscan.training.label import label_map
 from lungscan.volume import Triple, series_hash, triple
+from lungscan.weights.card import Card
 
-DECOYS = "decoys.json"
-"""Beside an entry's maps: patient mm of places that look like nodules and are none, where the data set names any."""
+
+@dataclass(frozen=True)
+class Form:
+    """What a cache holds its scans as: on which grid, and whether compressed; and the device that resamples them."""
+
+    spacing_irc_mm: Triple
+    compress: bool = False
+    device: str = "cpu"
+
+    @classmethod
+    def of(cls, card: Card, *, compress: bool = False, device: str = "cpu") -> Form:
+        """On the grid of a card. Raises UsageError when it asks for none, EngineUnavailable for what is not installed."""
+        if card.input.spacing_irc_mm is None:
+            raise UsageError(
+                f"the networks {card.name} work on each scan's own grid, and a cache needs one grid for all; "
+                "give other --weights."
+            )
+        if compress:
+            maps.blosc2()
+        if device != "cpu":
+            resampling.cupy()
+        return cls(card.input.spacing_irc_mm, compress, device)
 
 
 @dataclass(frozen=True)
@@ -66,15 +83,7 @@ def find_jobs(dataset: Path) -> Sequence[Job]:
     return found
 
 
-def shipped_spacing() -> Triple:
-    """The grid that the shipped networks work on."""
-    spacing = weights.load(weights.shipped()).card.input.spacing_irc_mm
-    if spacing is None:
-        raise UsageError("the shipped networks work on each scan's own grid, and a cache needs one grid for all.")
-    return spacing
-
-
-def prepare(dataset: Path, folder: Path, told: Callable[[int, int], None]) -> Prepared:
+def prepare(dataset: Path, folder: Path, form: Form, told: Callable[[int, int], None]) -> Prepared:
     """Put what is not yet there of a data set into the cache in `folder`, on all cores, and write its split.
 
     told : called with the scans done and all scans
@@ -83,14 +92,14 @@ def prepare(dataset: Path, folder: Path, told: Callable[[int, int], None]) -> Pr
     is on another grid, and when a worker was killed. A scan that fails is in `skipped` and nowhere else.
     """
     jobs = find_jobs(dataset)
-    spacing = shipped_spacing()
     folder.mkdir(parents=True, exist_ok=True)
     cache = Cache(folder)
     missing = [job for job in jobs if not cache.has(job.name)]
-    if len(missing) < len(jobs):
-        _same_grid(cache, spacing)
+    _same_grid(cache, form.spacing_irc_mm)
+    before = len(jobs) - len(missing)
+    told(before, len(jobs))
     started = time.monotonic()
-    skipped = _run(missing, folder, spacing, lambda done: told(len(jobs) - len(missing) + done, len(jobs)))
+    skipped = _run(missing, folder, form, lambda done: told(before + done, len(jobs)))
     seconds = time.monotonic() - started
     if len(skipped) == len(jobs):
         raise InputRefused(f"not one scan of {dataset} could be prepared; the first: {skipped[0].name}: {skipped[0].reason}")
@@ -100,14 +109,15 @@ def prepare(dataset: Path, folder: Path, told: Callable[[int, int], None]) -> Pr
     return Prepared(tuple(entries), sets, len(missing) - len(skipped), tuple(skipped), seconds, size / 1e6)
 
 
-def prepare_one(job: Job, folder: Path, spacing_irc_mm: Triple) -> None:
+def prepare_one(job: Job, folder: Path, form: Form) -> None:
     """One scan into the cache. Raises LungscanError when it cannot be."""
     scan = read(job.path, None if job.path.suffix == ".mhd" else job.series)
     findings = job.findings(scan)
-    volume, lungs = normalise(scan, spacing_irc_mm, lung_gate=True)
+    upright, lungs = normalise(scan, None, lung_gate=True)
     if lungs is None:
         raise InputRefused(f"{job.path}: no lungs were found.")
-    label = label_map(volume, scan.canonical().grid, findings)
+    volume = resampling.resampled(upright, form.spacing_irc_mm, form.device)
+    label = label_map(volume, upright.grid, findings)
     box = lung_part(volume, lungs)
     part = tuple(slice(*side) for side in box)
     grid = volume.grid.part(box)
@@ -122,12 +132,9 @@ def prepare_one(job: Job, folder: Path, spacing_irc_mm: Triple) -> None:
         shape=grid.shape,
         nodules=tuple(map(_nodule, findings.nodules)),
         ignored=tuple(map(_nodule, findings.ignored)),
+        decoys_xyz_mm=findings.decoys_xyz_mm,
     )
-    shutil.rmtree(folder / job.name, ignore_errors=True)  # what a killed run left
-    if findings.decoys_xyz_mm:
-        (folder / job.name).mkdir(parents=True, exist_ok=True)
-        files.write_text(folder / job.name / DECOYS, json.dumps(findings.decoys_xyz_mm) + "\n")
-    Cache(folder).write(entry, np.ascontiguousarray(volume.hu[part]), lungs_on(grid, lungs), label[part])
+    Cache(folder, compress=form.compress).write(entry, volume.hu[part], lungs_on(grid, lungs), label[part])
 
 
 def cores() -> int:
@@ -135,13 +142,13 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _run(jobs: Sequence[Job], folder: Path, spacing: Triple, told: Callable[[int], None]) -> list[Skipped]:
+def _run(jobs: Sequence[Job], folder: Path, form: Form, told: Callable[[int], None]) -> list[Skipped]:
     if not jobs:
         return []
     reasons: dict[str, str] = {}
-    pool = ProcessPoolExecutor(min(cores(), len(jobs)), get_context("spawn"), initializer=_leave_interrupts_to_the_parent)
+    pool = ProcessPoolExecutor(min(cores(), len(jobs)), get_context("spawn"), initializer=_follow_the_parent)
     try:
-        running = {pool.submit(_reason, job, folder, spacing): job for job in jobs}
+        running = {pool.submit(_reason, job, folder, form): job for job in jobs}
         for done, future in enumerate(as_completed(running), 1):
             reason = future.result()
             if reason is not None:
@@ -151,15 +158,19 @@ def _run(jobs: Sequence[Job], folder: Path, spacing: Triple, told: Callable[[int
         raise InputRefused(
             "a worker was killed, most likely for want of memory; what was finished is kept, so run the same command again."
         ) from error
+    except KeyboardInterrupt:
+        for worker in active_children():  # what they are at is made again; to wait for it would take seconds
+            worker.terminate()
+        raise
     finally:
         pool.shutdown(cancel_futures=True)
     return [Skipped(job.name, reasons[job.name]) for job in jobs if job.name in reasons]
 
 
-def _reason(job: Job, folder: Path, spacing: Triple) -> str | None:
+def _reason(job: Job, folder: Path, form: Form) -> str | None:
     """Why a scan could not be prepared: one bad scan of a thousand must not end the night's run."""
     try:
-        prepare_one(job, folder, spacing)
+        prepare_one(job, folder, form)
     except LungscanError as error:
         return str(error)
     except Exception as error:
@@ -167,12 +178,23 @@ def _reason(job: Job, folder: Path, spacing: Triple) -> str | None:
     return None
 
 
-def _leave_interrupts_to_the_parent() -> None:
+def _follow_the_parent() -> None:
+    """In a worker: interrupts are the parent's to see, and when it is killed the worker ends, so that it never writes into
+    the cache beside a second run."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = parent_process()
+
+    def follow() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()
 
 
 def _same_grid(cache: Cache, spacing: Triple) -> None:
-    other = next((e for e in cache.entries() if e.spacing_irc_mm != spacing), None)
+    entries = cache.entries() if any(cache.folder.glob("*/entry.json")) else []
+    other = next((e for e in entries if e.spacing_irc_mm != spacing), None)
     if other is not None:
         raise InputRefused(
             f"{cache.folder} holds {other.name} on a grid of {other.spacing_irc_mm} mm, and the networks now work on "

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Protocol
 
 import numpy as np
@@ -54,6 +54,10 @@ class _Scan:
     others: list[Ints]
 
 
+def _index(flat: npt.NDArray[np.intp], shape: tuple[int, ...]) -> Ints:
+    return np.stack(np.unravel_index(flat, shape), axis=1).astype(np.int16)
+
+
 class Stacks:
     """Slice stacks of `patch` pixels with their labels, for the segmentation.
 
@@ -71,11 +75,13 @@ class Stacks:
 
     def _scan(self, cache: Cache, entry: Entry, rng: np.random.Generator) -> _Scan:
         hu, lungs, label = cache.maps(entry)
-        numbers = [np.argwhere(label == k) for k in range(1, len(entry.nodules) + 1)]
+        drawn = np.flatnonzero((np.asarray(label) > 0) & (np.asarray(label) != IGNORED))
+        number = label.reshape(-1)[drawn]
         inside = np.asarray(lungs) & (np.asarray(label) == 0)
-        others = [np.argwhere(inside & (np.asarray(hu) > DENSE_HU)), np.argwhere(inside)]
-        some = [p[rng.integers(0, len(p), PLACES)].astype(np.int16) for p in others if len(p)]
-        return _Scan(hu, label, [n.astype(np.int16) for n in numbers if len(n)], some)
+        others = [np.flatnonzero(inside & (np.asarray(hu) > DENSE_HU)), np.flatnonzero(inside)]
+        some = [p[rng.integers(0, len(p), PLACES)] for p in others if len(p)]
+        index = [_index(drawn[number == k], hu.shape) for k in np.unique(number)], [_index(p, hu.shape) for p in some]
+        return _Scan(hu, label, *index)
 
     def batch(self, step: int, rank: int = 0) -> Batch:
         """((size, slices, patch, patch) HU in the card's window, (size, patch, patch) labels)."""
@@ -83,8 +89,8 @@ class Stacks:
         hu, label = zip(*(self._stack(rng) for _ in range(self.size)), strict=True)
         x = torch.from_numpy(np.stack(hu).astype(np.float32)).clamp(*self.card.input.window_hu)
         moves = draw(self.size, self.how, generator)
-        label = torch.from_numpy(np.stack(label))[:, None].float()
-        y = moved(label, replace(moves, upside=torch.zeros(self.size, dtype=torch.bool)), self.patch, nearest=True)
+        truth = torch.from_numpy(np.stack(label))[:, None].float()
+        y = moved(truth, replace(moves, upside=torch.zeros(self.size, dtype=torch.bool)), self.patch, nearest=True)
         x = noisy(moved(x, moves, self.patch), self.how, generator).clamp(*self.card.input.window_hu)
         return x, y[:, 0].to(torch.uint8)
 
@@ -120,12 +126,14 @@ class Crops:
     positive : (n,) bool, the class looked for
     peak     : (n,) float32, the segmentation's highest probability (1 for true centres)
     patient  : (n,) whose
+    source   : (n,) "real", "painted" (a copy with painted nodules) or "phantom"
     """
 
     hu: Ints
     positive: npt.NDArray[np.bool_]
     peak: npt.NDArray[np.float32]
     patient: npt.NDArray[np.str_]
+    source: npt.NDArray[np.str_]
 
     @classmethod
     def around(
@@ -143,33 +151,45 @@ class Crops:
         room = [(widest * n + 1) // 2 for n in (i, r, c)]
         hu = np.pad(np.asarray(cache.maps(entry)[0]), [(m, m) for m in room], mode="edge")
         cut = crops(hu, centres_irc + room, (i, r, c), card.input.crop_scales, card.input.window_hu[0])
-        return cls(cut, positive, peak, np.full(len(cut), entry.patient))
+        source = "phantom" if entry.name.startswith("phantom") else "painted" if "+" in entry.name else "real"
+        return cls(cut, positive, peak, np.full(len(cut), entry.patient), np.full(len(cut), source))
 
     @classmethod
     def joined(cls, parts: Sequence[Crops]) -> Crops:
-        return cls(*(np.concatenate([getattr(p, name) for p in parts]) for name in ("hu", "positive", "peak", "patient")))
+        return cls(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(cls)))
 
     def of(self, rows: npt.NDArray[np.bool_]) -> Crops:
-        return Crops(self.hu[rows], self.positive[rows], self.peak[rows], self.patient[rows])
+        return Crops(*(getattr(self, field.name)[rows] for field in fields(self)))
 
 
 class BalancedCrops:
-    """Batches of `size` crops for a classifier, half of them positive, within a class by their weight."""
+    """Batches of `size` crops for a classifier, half of them positive, within a class by their weight.
+
+    target : (n, 2) probabilities of the two classes in place of the class alone, for readers who do not agree
+    """
 
     def __init__(
-        self, samples: Crops, weight: npt.NDArray[np.float64], card: Card, size: int, how: Augmentation, seed: int
+        self,
+        samples: Crops,
+        weight: npt.NDArray[np.float64],
+        card: Card,
+        size: int,
+        how: Augmentation,
+        seed: int,
+        target: Tensor | None = None,
     ) -> None:
         self.samples, self.card, self.size, self.how, self.seed = samples, card, size, how, seed
+        self.target = torch.from_numpy(samples.positive.astype(np.int64)) if target is None else target
         rows = [np.flatnonzero(~samples.positive), np.flatnonzero(samples.positive)]
         self.classes = [(of_class, weight[of_class] / weight[of_class].sum()) for of_class in rows]
 
     def batch(self, step: int, rank: int = 0) -> Batch:
-        """((size, scales, *crop) HU, (size,) int64)."""
+        """((size, scales, *crop) HU, (size,) int64 or (size, 2) float32)."""
         rng, generator = generators(self.seed, step, rank)
         rows = np.concatenate([rng.choice(of_class, self.size // 2, p=share) for of_class, share in self.classes])
         x = self.cut(rows, rng, draw(len(rows), self.how, generator))
         x = noisy(x, self.how, generator).clamp(*self.card.input.window_hu)
-        return x, torch.from_numpy(self.samples.positive[rows].astype(np.int64))
+        return x, self.target[rows]
 
     def cut(self, rows: npt.NDArray[np.intp], rng: np.random.Generator, moves: Moves) -> Tensor:
         """The samples' crops, moved, and some of them boxed."""
@@ -202,4 +222,14 @@ def _boxed(hu: npt.NDArray[np.float32], card: Card, scale: int) -> npt.NDArray[n
     for n, mm in zip(hu.shape, spacing, strict=True):
         reach = int(BOX_MM / 2 / (mm * scale))
         index.append(np.clip(np.arange(n), n // 2 - reach, n // 2 + reach))
-    return hu[np.ix_(*index)]
+    return np.asarray(hu[np.ix_(*index)])
+
+
+@dataclass(frozen=True)
+class Turns:
+    """Several samplers, a batch of each in turn: volumes of different size need patches of different size."""
+
+    samplers: Sequence[Sampler]
+
+    def batch(self, step: int, rank: int = 0) -> Batch:
+        return self.samplers[step % len(self.samplers)].batch(step, rank)

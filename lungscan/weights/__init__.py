@@ -81,6 +81,7 @@ def save(path: Path, card: Card, networks: Mapping[str, Mapping[str, npt.NDArray
         for name, value in parts.items()
         if not name.endswith("num_batches_tracked")
     }
+    card = parse(card.to_json())  # a whole number where a fraction is meant would hash otherwise than what is read back
     sha256 = digest(card, tensors)
     _check(path, card, tensors)
     metadata = {"card": json.dumps({**json.loads(card.to_json()), "sha256": sha256})}

@@ -92,7 +92,7 @@ def _card(*, with_malignancy: bool) -> Card:
         segmentation=UNetCard(depth=3, width=16),
         nodule=cnn,
         malignancy=cnn if with_malignancy else None,
-        grouping=GroupingCard(cleanup="erosion", connectivity=6, minimum_mm3=0.0),
+        grouping=GroupingCard(cleanup="erosion", connectivity=6, minimum_mm3=0.0, outline=0.0),
         thresholds=Thresholds(segmentation=0.5, nodule=0.5, malignancy=0.5),
         label_rule="two-of-four",
         about={

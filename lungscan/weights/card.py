@@ -55,11 +55,14 @@ class Cnn3dCard:
 @dataclass(frozen=True)
 class GroupingCard:
     """cleanup: "erosion" takes one voxel off every face (6 neighbours, the volume's border counts as background), as the
-    book does; "none" keeps thin nodules. Components under minimum_mm3 are dropped. connectivity: 6, 18 or 26."""
+    book does; "none" keeps thin nodules. Components under minimum_mm3 are dropped. connectivity: 6, 18 or 26. Size,
+    centre and density of a candidate are those of its voxels that reach this share of its highest probability, `outline`,
+    which is chosen for true sizes; 0 takes all of them."""
 
     cleanup: str
     connectivity: int
     minimum_mm3: float
+    outline: float
 
 
 @dataclass(frozen=True)
@@ -160,6 +163,7 @@ def _check(card: Card) -> None:
         and card.grouping.cleanup in CLEANUPS
         and card.grouping.connectivity in (6, 18, 26)
         and card.grouping.minimum_mm3 >= 0
+        and 0 <= card.grouping.outline < 1
         and all(0 < t < 1 for t in asdict(card.thresholds).values())
         and card.label_rule in RULES
     )

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from lungscan.commands import app
 
 
-@pytest.mark.parametrize("package", ["openvino", "onnxruntime", "torch"])
+@pytest.mark.parametrize("package", ["openvino", "onnxruntime", "torch", "pillow", "matplotlib", "blosc2"])
 def test_what_is_installed_is_ready_with_its_version(package: str) -> None:
     parts = {part["name"]: part for part in json.loads(CliRunner().invoke(app, ["doctor", "--json"]).stdout)}
     try:
@@ -33,7 +33,7 @@ def test_what_is_missing_comes_with_the_command_that_adds_it(monkeypatch: pytest
     monkeypatch.setattr("lungscan.checkup.shutil.which", lambda _: None)
     result = CliRunner().invoke(app, ["doctor", "--json"])
     parts = {part["name"]: part for part in json.loads(result.stdout)}
-    assert not any(parts[name]["ready"] for name in ("openvino", "onnxruntime", "torch", "gpu"))
+    assert not any(parts[name]["ready"] for name in ("openvino", "onnxruntime", "torch", "blosc2", "gpu"))
     assert parts["onnxruntime"]["remedy"] == "pip install 'lungscan-ct[onnxruntime]'"
     assert parts["torch"]["remedy"] == "pip install 'lungscan-ct[train]'"
     assert "pip install" in CliRunner().invoke(app, ["doctor"]).stdout

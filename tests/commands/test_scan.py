@@ -77,6 +77,23 @@ def test_options_become_settings(pipeline: Pipeline) -> None:
     assert pipeline.settings == Settings(Path("w"), "1.2", "cpu", "onnxruntime", "fp32", False, 0.1, 0.2, 1.0)
 
 
+def test_false_positives_a_scan_become_a_setting(pipeline: Pipeline) -> None:
+    assert CliRunner().invoke(app, ["scan", "x.mhd", "--fp-per-scan", "0.5"]).exit_code == 0
+    assert pipeline.settings == Settings(fp_per_scan=0.5)
+
+
+@pytest.mark.parametrize("command", [["scan", "x.mhd"], ["explain", "x.mhd", "--finding", "1"]])
+def test_the_nodule_threshold_is_set_once(command: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    both = ["--fp-per-scan", "1", "--threshold-nodule", "0.5"]
+    assert run(*command, *both, monkeypatch=monkeypatch) == 2
+
+
+@pytest.mark.parametrize("rate", ["-1", "nan", "few"])
+def test_what_is_no_rate_is_refused(pipeline: Pipeline, rate: str) -> None:
+    assert CliRunner().invoke(app, ["scan", "x.mhd", "--fp-per-scan", rate]).exit_code == 2
+    assert pipeline.settings is None
+
+
 def test_without_options_the_card_decides(pipeline: Pipeline) -> None:
     CliRunner().invoke(app, ["scan", "x.mhd"])
     assert pipeline.settings == Settings()

@@ -8,7 +8,7 @@ from scipy.stats import mannwhitneyu
 
 from lungscan.errors import InputRefused
 from lungscan.evaluation.bootstrap import interval
-from lungscan.evaluation.roc import auc, average_precision, bootstrap_auc, roc
+from lungscan.evaluation.roc import auc, average_precision, bootstrap_auc, corners, roc
 
 SCORE = np.array([0.9, 0.8, 0.8, 0.4, 0.2])
 POSITIVE = np.array([True, False, True, True, False])
@@ -74,3 +74,21 @@ def test_two_scores_share_their_draws() -> None:
 def test_one_class_has_no_curve() -> None:
     with pytest.raises(InputRefused, match="positives and negatives"):
         roc(SCORE, np.ones(5, bool))
+
+
+def test_corners_are_the_same_curve_with_fewer_points() -> None:
+    rng = np.random.default_rng(5)
+    positive = rng.random(2000) < 0.02
+    curve = roc(np.round(rng.normal(positive * 1.0), 2), positive)
+    fewer = corners(curve)
+    assert len(fewer.threshold) < len(curve.threshold) / 2
+    back = np.interp(np.linspace(0.001, 1, 500), fewer.false_positive_rate, fewer.true_positive_rate)
+    assert back == pytest.approx(np.interp(np.linspace(0.001, 1, 500), curve.false_positive_rate, curve.true_positive_rate))
+    area = np.trapezoid(fewer.true_positive_rate, fewer.false_positive_rate)
+    assert area == pytest.approx(np.trapezoid(curve.true_positive_rate, curve.false_positive_rate))
+
+
+def test_a_straight_curve_has_two_corners() -> None:
+    fewer = corners(roc(np.zeros(5), POSITIVE))
+    assert fewer.threshold.tolist() == [np.inf, 0]
+    assert len(corners(roc(SCORE, POSITIVE)).threshold) == 5

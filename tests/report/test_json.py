@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import jsonschema
 import pytest
 
-from lungscan.findings import CandidateCounts, Patient, Report
+from lungscan.findings import CandidateCounts, OperatingFacts, Patient, Report
 from lungscan.report.json import schema, to_dict, to_json
 from lungscan.report.sample import sample_report
 
@@ -43,7 +44,13 @@ def without_lungs() -> Report:
     return replace(report, lungs=None, settings=replace(report.settings, lung_gate=False))
 
 
-REPORTS = {f.__name__: f() for f in (sample_report, without_nodules, without_malignancy, without_lungs)}
+def at_an_operating_point() -> Report:
+    report = sample_report()
+    return replace(report, settings=replace(report.settings, operating_point=OperatingFacts(1.0, 0.9375, 0.92)))
+
+
+MADE = (sample_report, without_nodules, without_malignancy, without_lungs, at_an_operating_point)
+REPORTS = {f.__name__: f() for f in MADE}
 anything = pytest.mark.parametrize("report", REPORTS.values(), ids=REPORTS.keys())
 
 
@@ -57,6 +64,11 @@ def test_every_report_holds_to_the_schema(report: Report, all_candidates: bool) 
     parsed = json.loads(to_json(report, all_candidates=all_candidates))
     jsonschema.Draft202012Validator(schema()).validate(parsed)
     assert ("all" in parsed["candidates"]) == all_candidates
+
+
+def test_the_operating_point_is_told_where_there_is_one() -> None:
+    told = [to_dict(report)["settings"]["operating_point"] for report in (sample_report(), at_an_operating_point())]
+    assert told == [None, {"asked_fp_per_scan": 1.0, "fp_per_scan": 0.9375, "sensitivity": 0.92}]
 
 
 @pytest.mark.parametrize("room", CONTRACT)
@@ -94,7 +106,13 @@ def test_every_key_is_described() -> None:
         return own + [name for key, inner in node.items() for name in undescribed(inner, f"{at}.{key}")]
 
     assert undescribed(schema(), "") == []
-    assert undescribed({"lungs": schema()["properties"]["lungs"]["oneOf"][1]}, "") == []
+    lungs, point = (node["oneOf"][1] for node in (schema()["properties"]["lungs"], _operating_point()))
+    assert undescribed({"lungs": lungs, "operating_point": point}, "") == []
+
+
+def _operating_point() -> dict[str, Any]:
+    node: dict[str, Any] = schema()["properties"]["settings"]["properties"]["operating_point"]
+    return node
 
 
 def test_numbers_are_rounded_and_zero_has_no_sign() -> None:

@@ -17,7 +17,7 @@ from lungscan.report.sample import sample_report
 from lungscan.report.terminal import MOST_NODULES, position, show
 from lungscan.volume import Notice
 from tests.conftest import ROOT
-from tests.report.test_json import anything, without_malignancy, without_nodules
+from tests.report.test_json import anything, at_an_operating_point, without_malignancy, without_nodules
 
 HOSTILE = "[bold red]scan[/] [link=http://x]\x1b]0;owned\x07\x1b[2J\x9b31m\u202egnp\u2066\r\n\x08"
 
@@ -81,6 +81,17 @@ def test_the_patients_result_stands_first() -> None:
 def test_the_rule_is_told(report: Report) -> None:
     squeezed = " ".join(re.sub(r"[│\s]+", " ", shown(report)).split())
     assert report.patient.rule[1:] in squeezed
+
+
+@pytest.mark.parametrize(("asked", "said"), [(1.0, "at most 1 false positive a scan"), (0.5, "at most 0.5 false positives")])
+def test_the_operating_point_is_told_in_words(asked: float, said: str) -> None:
+    report = at_an_operating_point()
+    assert report.settings.operating_point is not None
+    settings = replace(report.settings, operating_point=replace(report.settings.operating_point, asked_fp_per_scan=asked))
+    text = shown(replace(report, settings=settings), 120)
+    assert said in text
+    assert "(in validation 0.94, with 92 % of nodules found)" in text
+    assert "Operating point" not in shown(sample_report())
 
 
 def test_no_nodules_is_said() -> None:

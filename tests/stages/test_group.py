@@ -37,13 +37,14 @@ def noise(seed: int) -> np.ndarray:
     cleanup=st.sampled_from(["erosion", "none"]),
     connectivity=st.sampled_from([6, 18, 26]),
     minimum=st.sampled_from([0.0, 6.0]),
+    outline=st.sampled_from([0.0, 0.9]),
 )
 def test_lowering_the_threshold_never_removes_a_candidate(
-    seed: int, thresholds: tuple[float, float], cleanup: str, connectivity: int, minimum: float
+    seed: int, thresholds: tuple[float, float], cleanup: str, connectivity: int, minimum: float, outline: float
 ) -> None:
     low, high = sorted(thresholds)
     made = volume(np.full(SHAPE, -300, np.int16))
-    card = replace(small_card(), grouping=GroupingCard(cleanup, connectivity, minimum))
+    card = replace(small_card(), grouping=GroupingCard(cleanup, connectivity, minimum, outline))
     few = group(heatmap(noise(seed), made), made, None, card, high)
     many = group(heatmap(noise(seed), made), made, None, card, low)
     assert set(few) <= set(many)
@@ -58,6 +59,16 @@ def test_at_the_cards_threshold_candidates_are_the_components_of_the_mask() -> N
     assert count == len(found) > 5
 
 
+@pytest.mark.parametrize("threshold", [0.05, 0.3, 0.69])
+def test_the_outline_is_the_card_s_whatever_the_threshold(threshold: float) -> None:
+    """A heatmap that falls off by 0.1 a voxel from 0.9: over 7/9 of its peak lie the voxels within 2 of the middle."""
+    distance = np.linalg.norm(np.stack(np.indices(SHAPE), axis=-1) - (7, 20, 22), axis=-1)
+    made = volume(np.full(SHAPE, -300, np.int16))
+    card = replace(small_card(), grouping=GroupingCard("none", 26, 0.0, 7 / 9 - 1e-6))
+    (found,) = group(heatmap((0.9 - 0.1 * distance).clip(0), made), made, None, card, threshold)
+    assert found.voxels == (distance <= 2).sum()
+
+
 @pytest.mark.parametrize("axis", [0, 1, 2])
 @pytest.mark.parametrize("thickness", [1, 2])
 def test_a_thin_nodule_survives_without_erosion_and_dies_with_it(axis: int, thickness: int) -> None:
@@ -66,8 +77,8 @@ def test_a_thin_nodule_survives_without_erosion_and_dies_with_it(axis: int, thic
     cut[axis] = slice(5, 5 + thickness)
     values[tuple(cut)] = 0.9
     made = volume(np.full(SHAPE, 20, np.int16))
-    ours = replace(small_card(), grouping=GroupingCard("none", 26, 0.0))
-    book = replace(small_card(), grouping=GroupingCard("erosion", 6, 0.0))
+    ours = replace(small_card(), grouping=GroupingCard("none", 26, 0.0, 0.0))
+    book = replace(small_card(), grouping=GroupingCard("erosion", 6, 0.0, 0.0))
     assert len(group(heatmap(values, made), made, None, ours, 0.5)) == 1
     assert len(group(heatmap(values, made), made, None, book, 0.5)) == 0
 

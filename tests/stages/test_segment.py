@@ -104,7 +104,7 @@ def test_the_gate_changes_no_probability_inside(card: Card, engine: Engine, hu: 
 def test_a_smaller_halo_would_change_it(card: Card, engine: Engine, hu: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
     box = ((2, 19), (40, 61), (41, 70))
     everywhere = segment(volume(hu), None, card, engine).values[2:19, 42:61, 41:70]
-    monkeypatch.setattr(stage, "halo", lambda _: 8)
+    monkeypatch.setattr(stage.graph, "halo", lambda _: 8)
     gated = segment(volume(hu), BoxOfLungs(box), card, engine).values[:, 2:]
     assert np.abs(gated - everywhere).max() > 1e-5
 

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydicom import Dataset
+from pydicom.dataset import FileMetaDataset
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
 from lungscan.errors import InputRefused
 from lungscan.readers import read
@@ -42,13 +45,26 @@ POINT = (
 NOT_ONE = "<nonNodule><imageZposition>106</imageZposition><locus><xCoord>7</xCoord><yCoord>8</yCoord></locus></nonNodule>"
 
 
-def findings(folder: Path, *sessions: str) -> Findings:
+def slice_of(path: Path, series: str) -> None:
+    """A DICOM object of a series, as pydicom writes it; no pixels."""
+    dataset = Dataset()
+    dataset.SOPClassUID, dataset.SOPInstanceUID, dataset.SeriesInstanceUID = CTImageStorage, f"{series}.1", series
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset.save_as(path, enforce_file_format=True)
+
+
+def message(series: str, *sessions: str) -> str:
     body = "".join(f"<readingSession>{text}</readingSession>" for text in sessions)
-    head = "<ResponseHeader><SeriesInstanceUid>1.2.3</SeriesInstanceUid></ResponseHeader>"
-    text = f'<LidcReadMessage xmlns="http://www.nih.gov">{head}{body}</LidcReadMessage>'
+    head = f"<ResponseHeader><SeriesInstanceUid>{series}</SeriesInstanceUid></ResponseHeader>"
+    return f'<LidcReadMessage xmlns="http://www.nih.gov">{head}{body}</LidcReadMessage>'
+
+
+def findings(folder: Path, *sessions: str) -> Findings:
     there = folder / "LIDC-IDRI-0042" / "scan"
     there.mkdir(parents=True)
-    (there / "1.xml").write_text(text)
+    (there / "1.xml").write_text(message("1.2.3", *sessions))
+    slice_of(there / "1-001.dcm", "1.2.3")
     (job,) = lidc.jobs(folder)
     assert (job.patient, job.series, job.path) == ("LIDC-IDRI-0042", "1.2.3", there)
     return job.findings(VOLUME)
@@ -90,6 +106,44 @@ def test_an_excluded_part_is_a_hole(tmp_path: Path) -> None:
 def test_readings_that_cannot_be_of_this_scan_are_refused(tmp_path: Path, body: str) -> None:
     with pytest.raises(InputRefused):
         findings(tmp_path, body)
+
+
+def test_readings_are_found_wherever_they_lie(tmp_path: Path) -> None:
+    """The archive gives the readings also as a download of their own; a series without any is told, not left unsaid."""
+    for patient, series in (("0007", "1.7"), ("0008", "1.8")):
+        (tmp_path / f"LIDC-IDRI-{patient}" / "study" / series).mkdir(parents=True)
+        slice_of(tmp_path / f"LIDC-IDRI-{patient}" / "study" / series / "1-001.dcm", series)
+    (tmp_path / "tcia-lidc-xml" / "157").mkdir(parents=True)
+    (tmp_path / "tcia-lidc-xml" / "157" / "158.xml").write_text(message("1.7", NOT_ONE))
+    (tmp_path / "tcia-lidc-xml" / "157" / "159.xml").write_text(message("1.9", NOT_ONE))
+    seventh, eighth = lidc.jobs(tmp_path)
+    assert (seventh.patient, seventh.series) == ("LIDC-IDRI-0007", "1.7")
+    assert [p.centre_xyz_mm for p in seventh.findings(VOLUME).ignored] == [(-13.0, -22.0, 106.0)]
+    with pytest.raises(InputRefused, match="no readings"):
+        eighth.findings(VOLUME)
+
+
+def test_a_damaged_zip_is_a_job_that_is_refused_and_not_the_end(tmp_path: Path) -> None:
+    (tmp_path / "LIDC-IDRI-0007").mkdir()
+    slice_of(tmp_path / "LIDC-IDRI-0007" / "1.dcm", "1.7")
+    (tmp_path / "LIDC-IDRI-0007" / "1.xml").write_text(message("1.7"))
+    (tmp_path / "LIDC-IDRI-0009.zip").write_bytes(b"PK\x03\x04 and no more")
+    _, ninth = lidc.jobs(tmp_path)
+    assert ninth.patient == "LIDC-IDRI-0009"
+    with pytest.raises(InputRefused, match="damaged zip"):
+        read(ninth.path, ninth.series)
+
+
+def test_slices_right_in_the_folder_are_a_patient_of_their_own(tmp_path: Path) -> None:
+    slice_of(tmp_path / "1.dcm", "1.7")
+    (tmp_path / "1.xml").write_text(message("1.7"))
+    (job,) = lidc.jobs(tmp_path)
+    assert (job.path, job.patient) == (tmp_path, "1.7")
+
+
+def test_dicom_without_any_readings_is_no_data_set(tmp_path: Path) -> None:
+    slice_of(tmp_path / "1.dcm", "1.7")
+    assert lidc.jobs(tmp_path) == []
 
 
 def rows(table: Path) -> list[dict[str, str]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -45,6 +47,30 @@ def test_tables_become_findings(tmp_path: Path) -> None:
 
 def test_the_other_tables_may_be_missing(tmp_path: Path) -> None:
     assert [len(job.truth.nodules) for job in luna16.jobs(dataset(tmp_path, annotations=ANNOTATIONS))] == [2, 0]
+
+
+def test_the_second_edition_of_the_candidates_counts(tmp_path: Path) -> None:
+    folder = dataset(tmp_path, annotations=ANNOTATIONS, candidates=f"{PLACE},class\n1.2,7,7,7,0\n")
+    (folder / "candidates_V2.csv").write_text(f"{PLACE},class\n1.2,8,8,8,0\n1.3,9,9,9,0\n")
+    assert [job.truth.decoys_xyz_mm for job in luna16.jobs(folder)] == [((8.0, 8.0, 8.0),), ((9.0, 9.0, 9.0),)]
+
+
+def test_the_book_s_ratings_fall_to_luna16_s_own_nodules(data: Path, tmp_path: Path) -> None:
+    """All 1,186 nodules; the book joined ratings to 1,182 of them and names the nodules by the same places."""
+    truth = data / "evaluation" / "annotations.csv"
+    rated = data / "book" / "annotations_with_malignancy.csv"
+    with truth.open(newline="") as file:
+        uids = {row["seriesuid"] for row in csv.DictReader(file)}
+    (tmp_path / "subset0").mkdir()
+    for uid in uids:
+        (tmp_path / "subset0" / f"{uid}.mhd").touch()
+    (tmp_path / "annotations.csv").write_bytes(truth.read_bytes())
+    (tmp_path / "annotations_with_malignancy.csv").write_bytes(rated.read_bytes())
+    nodules = [n for job in luna16.jobs(tmp_path) for n in job.truth.nodules]
+    with rated.open(newline="") as file:
+        expected = Counter(row["mal_details"] for row in csv.DictReader(file) if row["mal_details"])
+    assert len(nodules) == 1186
+    assert Counter(str(list(n.ratings)) for n in nodules if n.ratings) == expected
 
 
 @pytest.mark.parametrize(

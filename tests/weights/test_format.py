@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from safetensors.numpy import load_file, save_file
 
 from lungscan import weights
 from lungscan.errors import UsageError, WeightsRefused
+from lungscan.weights.card import OperatingPoint
 from tests.support import random_networks, small_card
 
 
@@ -30,6 +32,12 @@ def test_what_is_written_comes_back(file: Path) -> None:
 def test_the_same_networks_give_the_same_bytes(file: Path, tmp_path: Path) -> None:
     weights.save(tmp_path / "again", small_card(), random_networks(small_card()))
     assert (tmp_path / "again").read_bytes() == file.read_bytes()
+
+
+def test_a_whole_number_in_the_card_is_read_back(tmp_path: Path) -> None:
+    card = replace(small_card(), operating_points=(OperatingPoint(2, 0.5, 1),))
+    weights.save(tmp_path / "w", card, random_networks(card))
+    assert weights.load(tmp_path / "w").card.operating_points == card.operating_points
 
 
 def rewrite(file: Path, change: str) -> None:

@@ -17,6 +17,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from lungscan.training.masks import filled
+
 Floats = npt.NDArray[np.float32]
 Corners = npt.NDArray[np.float64]
 BORDER = 2  # voxels of background around a shape, so that its distance falls below zero on every side
@@ -127,15 +129,3 @@ def cube_shapes(npz: Path, table: Path, without: Collection[str] = ()) -> list[S
             )
         )
     return out
-
-
-def filled(outline: Corners, size: tuple[int, int]) -> npt.NDArray[np.bool_]:
-    """(rows, columns) pixels whose centres lie inside a polygon of (row, column) corners, by the even-odd rule."""
-    rows, columns = np.arange(size[0])[:, None], np.arange(size[1])[None, :]
-    inside = np.zeros(size, bool)
-    for (r0, c0), (r1, c1) in zip(outline, np.roll(outline, -1, axis=0), strict=True):
-        if r0 == r1:
-            continue
-        crosses = (r0 > rows) != (r1 > rows)
-        inside ^= crosses & (columns < (c1 - c0) * (rows - r0) / (r1 - r0) + c0)
-    return inside

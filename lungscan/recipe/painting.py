@@ -15,8 +15,8 @@ import numpy.typing as npt
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
+from lungscan.recipe.shapes import Shape
 from lungscan.training.cache import MOST_NODULES, Nodule
-from lungscan.training.shapes import Shape
 from lungscan.volume import Array, Grid, triple
 
 Floats = npt.NDArray[np.float32]
@@ -152,7 +152,7 @@ def _placed(
     spacing: Array,
     rng: np.random.Generator,
 ) -> Array:
-    """(3, ...) index into the shape's arrays of each voxel from `start` to `stop`: turned at random, scaled about its middle.
+    """(3, ...) index into the shape's arrays of each voxel from `start` to `stop`, turned at random and scaled.
 
     A shape with its own density turns about the head-foot axis and is mirrored, so that its slices stay slices.
     """

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lungscan.training.real import four_d_lung, grown, lung_dx
-from lungscan.training.shapes import filled
+from lungscan.recipe.real import four_d_lung, grown, lung_dx
+from lungscan.training.masks import filled
 
 
 def test_a_polygon_holds_the_pixels_whose_centres_it_surrounds() -> None:

@@ -27,7 +27,7 @@ from lungscan.kernels.resample import resample
 from lungscan.readers import read
 from lungscan.stages.lungs import find_lungs
 from lungscan.training.cache import IGNORED, Cache, Entry, Nodule, lung_part, lungs_on
-from lungscan.training.shapes import filled
+from lungscan.training.masks import filled
 from lungscan.volume import Box, Grid, Source, Triple, Volume, series_hash, triple
 
 Labels = npt.NDArray[np.uint8]
@@ -249,13 +249,14 @@ def store(cache: Cache, name: str, truth: Truth, spacing_irc_mm: Triple) -> Entr
         origin_xyz_mm=grid.origin_xyz_mm,
         direction=_rows(grid),
         shape=grid.shape,
-        nodules=tuple(nodule for n, r in truth.ratings.items() if (nodule := _measured(label, grid, n, r))),
+        nodules=tuple(nodule for n, r in truth.ratings.items() if (nodule := measured(label, grid, n, r))),
     )
     cache.write(entry, np.ascontiguousarray(hu), lungs, label)
     return entry
 
 
-def _measured(label: Labels, grid: Grid, number: int, ratings: tuple[int, ...]) -> Nodule | None:
+def measured(label: Labels, grid: Grid, number: int, ratings: tuple[int, ...]) -> Nodule | None:
+    """Centre and diameter of a finding's voxels, None where it has none."""
     voxels = np.argwhere(label == number)
     if not len(voxels):
         return None

@@ -7,21 +7,22 @@ from dataclasses import replace
 
 import numpy as np
 
+from lungscan.recipe.painting import paint, rescanned, sites
+from lungscan.recipe.shapes import Shape
 from lungscan.training.cache import Cache, Entry
-from lungscan.training.painting import paint, rescanned, sites
-from lungscan.training.shapes import Shape
 
 LITRES_PER_NODULE = 0.15
 """One painted nodule for so much lung: some 25 in a whole scan, 1 to 4 in a block."""
 
 
-def painted_copy(cache: Cache, entry: Entry, shapes: Sequence[Shape], index: int, seed: int) -> Entry:
-    """Write and return copy `index` of an entry: its own nodules and painted ones, as another scanner might show them.
+def painted_copy(cache: Cache, entry: Entry, shapes: Sequence[Shape], index: int, seed: int, mark: str = "") -> Entry:
+    """Write and return the entry NAME+mark+index: its own nodules and painted ones, as another scanner might show them.
 
-    The same seed, entry and index give the same bytes.
+    The same seed, entry, mark and index give the same bytes.
     """
-    name = f"{entry.name}+{index}"
-    rng = np.random.default_rng([seed, index, int(entry.series, 16) % 2**31, entry.shape[0], *entry.name.encode()])
+    name = f"{entry.name}+{mark}{index}"
+    series = int(entry.series, 16) % 2**31
+    rng = np.random.default_rng([seed, index, series, entry.shape[0], *entry.name.encode(), *mark.encode()])
     mapped = cache.maps(entry)
     hu, lungs, label = np.array(mapped[0]), np.array(mapped[1]), np.array(mapped[2])
     where = sites(hu, lungs, entry.grid)

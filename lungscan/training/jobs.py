@@ -1,0 +1,100 @@
+"""`lungscan train`, without the command line: train one network of a run, from where it stopped, and keep the result."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from lungscan.errors import UsageError
+from lungscan.networks.modules import arrays
+from lungscan.training import checkpoint, devices, tasks
+from lungscan.training.data import Data
+from lungscan.training.loop import Plan, Tell, Told, Trained, train
+from lungscan.training.run import Run
+from lungscan.training.tensorboard import Board, need_tensorboard
+
+PLANS = {
+    "segmentation": Plan(steps=6000, rate=4e-3),
+    "nodule": Plan(steps=3000, rate=3e-3),
+    "malignancy": Plan(steps=800, rate=1e-3),
+}
+LOOKS, LEAST_BETWEEN = 20, 100  # validations in a training, and steps between two of them
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is asked for. Without steps those of `PLANS`; without a card the run's, or for a new run the shipped weights'."""
+
+    network: str
+    cache: Path
+    folder: Path
+    resume: bool = False
+    steps: int | None = None
+    seed: int = 0
+    device: str = "auto"
+    card: Path | None = None
+
+    def plan(self, key: dict[str, str]) -> Plan:
+        steps = self.steps or PLANS[self.network].steps
+        look = max(steps // LOOKS, LEAST_BETWEEN)
+        return replace(PLANS[self.network], steps=steps, seed=self.seed, device=self.device, validate_every=look, key=key)
+
+    def command(self, steps: int) -> str:
+        card = "" if self.card is None else f" --card {self.card}"
+        return (
+            f"lungscan train {self.network} --cache {self.cache} -o {self.folder} --steps {steps} --seed {self.seed}{card}"
+        )
+
+
+def work(job: Job, tell: Tell) -> Trained:
+    """Train the network, or what is left to train of it, and write it into the run, and the run's weights file.
+
+    Raises UsageError when it was begun before and is not to be resumed, and when the network that it builds on is missing;
+    what `Data.open` and `train` raise.
+    """
+    need_tensorboard()
+    run = Run.open(job.folder, job.card)
+    if not job.resume and (job.folder / job.network / checkpoint.FILE).is_file():
+        raise UsageError(
+            f"{job.folder} holds a training of {job.network}: give --resume to go on with it, or another -o to start anew."
+        )
+    data = Data.open(job.cache, run.card)
+    make = {"segmentation": tasks.segmentation, "nodule": tasks.nodule, "malignancy": tasks.malignancy}[job.network]
+    task = make(run, data, job.seed)
+    card = hashlib.sha256(run.card.to_json().encode()).hexdigest()[:12]
+    plan = job.plan({"card": card, "data": data.digest, "start": task.of})
+    folder = run.begin(job.network)
+    board = Board(folder / "tensorboard")
+
+    def both(told: Told) -> None:
+        board(told)
+        tell(told)
+
+    try:
+        trained = train(task.module, task.sampler, task.loss, plan, folder, task.validate, both)
+    finally:
+        board.close()
+    if devices.rank() == 0:
+        facts = {
+            "step": trained.step,
+            "figures": _rounded(dict(trained.history)[trained.step]),
+            "best_by": task.validate.best_by,
+            "learned_from": task.learned_from,
+            "trained_on": sorted({entry.series for entry in data.training}),
+            "validated_on": sorted({entry.series for entry in data.validation}),
+            "command": job.command(plan.steps),
+        }
+        run.keep(job.network, arrays(trained.network), facts)
+        run.write_weights()
+    return trained
+
+
+def _rounded(figures: Mapping[str, float]) -> dict[str, dict[str, float]]:
+    """By set, to four digits: what a card shows."""
+    out: dict[str, dict[str, float]] = {}
+    for name, value in figures.items():
+        of, _, figure = name.partition("/")
+        out.setdefault(of, {})[figure] = round(value, 4)
+    return out
