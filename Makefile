@@ -48,8 +48,8 @@ train-demo: $(VENV)/.dev  ## phantoms, a cache, all three networks, and what the
 	$(BIN)/lungscan prepare $(DEMO)/a --cache $(DEMO)/cache
 	$(BIN)/lungscan prepare $(DEMO)/b --cache $(DEMO)/cache
 	$(BIN)/lungscan train segmentation --cache $(DEMO)/cache -o $(DEMO)/run --steps 700 --card examples/demo-card.json
-	$(BIN)/lungscan train nodule --cache $(DEMO)/cache -o $(DEMO)/run --steps 500
-	$(BIN)/lungscan train malignancy --cache $(DEMO)/cache -o $(DEMO)/run --steps 250
+	$(BIN)/lungscan train nodule --cache $(DEMO)/cache -o $(DEMO)/run --steps 400
+	$(BIN)/lungscan train malignancy --cache $(DEMO)/cache -o $(DEMO)/run --steps 150
 	$(BIN)/lungscan evaluate model --weights $(DEMO)/run/weights.safetensors --cache $(DEMO)/cache --set validation
 
 clean:

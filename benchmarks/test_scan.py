@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from benchmarks.conftest import Compare
 from lungscan import weights
 from lungscan.pipeline import Networks, scan
 from lungscan.settings import Settings
+from tests.conftest import ROOT
 from tests.test_book_parity import book_weights
 
 __all__ = ["book_weights"]
@@ -63,6 +65,22 @@ def test_scan_fp32(faster: Compare, folder: Path, book_weights: Path, gate: bool
             assert abs(len(found) - len(expected)) <= 3
 
     faster(ours, lambda: plain_scan(folder, book_weights), same=same, floor=floor, rounds=1)
+
+
+def test_shipped_networks_start_up_included(faster: Compare, folder: Path, book_weights: Path) -> None:
+    """The command from nothing to its report, against the plain way once its networks are loaded."""
+    command = [sys.executable, "-m", "lungscan.commands", "scan", str(folder), "--json", "--quiet"]
+
+    def ours() -> Rows:
+        report = json.loads(subprocess.run(command, capture_output=True, check=True, cwd=ROOT).stdout)
+        return [(n["centre_irc"], n["p_nodule"]) for n in report["nodules"]]
+
+    def same(found: Rows, expected: Rows) -> None:
+        """The scan has one nodule, of 23 mm; both mark it."""
+        centre, _ = max(found, key=lambda row: row[1])
+        assert any(p > 0.5 and max(abs(a - b) for a, b in zip(centre, c, strict=True)) < 5 for c, p in expected)
+
+    faster(ours, lambda: plain_scan(folder, book_weights), same=same, floor=25, rounds=1)
 
 
 def test_loading_the_networks(benchmark: object, book_weights: Path) -> None:

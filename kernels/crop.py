@@ -10,34 +10,40 @@ import numpy.typing as npt
 from lungscan.volume import Shape
 
 
-def crop_starts(centres: npt.NDArray[np.float64], size: Shape, shape: Shape) -> npt.NDArray[np.int64]:
-    """First voxel of the crop of `size` around each centre, (n, 3), shifted inside a volume of `shape` at its borders.
+def crop_starts(centres: npt.NDArray[np.float64], size: Shape) -> npt.NDArray[np.int64]:
+    """First voxel of the crop of `size` around each centre, (n, 3).
 
-    Centres are rounded half to even, then `start = round(centre - size / 2)`, the book's rule. An axis shorter than the
-    crop starts at 0.
+    Centres are rounded half to even, then `start = round(centre - size / 2)`, the book's rule.
     """
-    start = np.rint(np.rint(centres) - np.asarray(size) / 2).astype(np.int64)
-    return np.clip(start, 0, np.maximum(np.asarray(shape) - size, 0))
+    return np.rint(np.rint(centres) - np.asarray(size) / 2).astype(np.int64)
 
 
 def crops(
-    hu: npt.NDArray[np.int16], centres: npt.NDArray[np.float64], size: Shape, scales: Sequence[int], fill: int
+    hu: npt.NDArray[np.int16], centres: npt.NDArray[np.float64], size: Shape, scales: Sequence[int], border: str
 ) -> npt.NDArray[np.int16]:
-    """(n, scales, *size) int16 crops of `hu` around `centres` (n, 3); where the volume is smaller than a crop stands `fill`.
+    """(n, scales, *size) int16 crops of `hu` around `centres` (n, 3).
 
-    A crop of scale s spans s times `size` voxels; each of its voxels is the mean, rounded down, of a cube of s voxels.
+    A crop of scale s spans s times `size` voxels; each of its voxels is the mean, rounded down, of a cube of s voxels. Where
+    it would pass the volume's border it is moved inside ("shift", the book's rule) or shows the border again ("repeat"); a
+    volume smaller than the crop is repeated either way.
     """
     out = np.empty((len(centres), len(scales), *size), dtype=np.int16)
     for k, scale in enumerate(scales):
         wide = (size[0] * scale, size[1] * scale, size[2] * scale)
-        cut = np.full(wide, fill, dtype=np.int16)
-        for row, (i, r, c) in zip(out, crop_starts(centres, wide, hu.shape), strict=True):
-            part = hu[i : i + wide[0], r : r + wide[1], c : c + wide[2]]
-            if part.shape != wide:
-                cut[:] = fill
-            cut[: part.shape[0], : part.shape[1], : part.shape[2]] = part
+        starts = crop_starts(centres, wide)
+        if border == "shift":
+            starts = np.clip(starts, 0, np.maximum(np.asarray(hu.shape) - wide, 0))
+        for row, start in zip(out, starts, strict=True):
+            cut = _cut(hu, start, wide)
             row[k] = cut if scale == 1 else _mean(cut, scale)
     return out
+
+
+def _cut(hu: npt.NDArray[np.int16], start: npt.NDArray[np.int64], size: Shape) -> npt.NDArray[np.int16]:
+    if (start >= 0).all() and (start + size <= hu.shape).all():
+        return hu[tuple(slice(a, a + n) for a, n in zip(start, size, strict=True))]
+    index = (np.clip(np.arange(a, a + n), 0, limit - 1) for a, n, limit in zip(start, size, hu.shape, strict=True))
+    return np.asarray(hu[np.ix_(*index)])
 
 
 def _mean(cut: npt.NDArray[np.int16], scale: int) -> npt.NDArray[np.int32]:

@@ -11,7 +11,7 @@ import pytest
 
 from tests.conftest import ROOT
 
-PAGES = [ROOT / "README.md", ROOT / "docs" / "how-it-works.md", ROOT / "CONTRIBUTING.md"]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "CONTRIBUTING.md"]
 
 
 def commands() -> list[str]:
@@ -22,7 +22,7 @@ def commands() -> list[str]:
 @pytest.mark.parametrize("line", commands())
 def test_a_command_in_the_docs_has_these_options(line: str) -> None:
     words = line.split()[1:]
-    name = words[:2] if words[0] == "weights" else words[:1]
+    name = words[:2] if words[0] in ("weights", "evaluate") else words[:1]
     run = [sys.executable, "-c", "from lungscan.commands import main; main()", *name, "--help"]
     text = subprocess.run(run, capture_output=True, text=True, check=True, cwd=ROOT, env={"COLUMNS": "200"}).stdout
     for option in re.findall(r"--[a-z-]+", line):

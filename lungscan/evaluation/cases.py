@@ -17,15 +17,12 @@ from lungscan.readers import read
 from lungscan.stages.lungs import Lungs
 from lungscan.stages.normalise import normalise
 from lungscan.training import splits
-from lungscan.training.cache import Cache, Entry, Nodule
+from lungscan.training.cache import COPY, Cache, Entry, Nodule
 from lungscan.training.job import Job
 from lungscan.training.label import label_map
 from lungscan.training.prepare import find_jobs
 from lungscan.volume import Triple, Volume, series_hash
 from lungscan.weights.card import Card
-
-PAINTED = "+"
-"""In the name of an entry that is a painted copy: its lungs are those of another entry."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +72,7 @@ def cached(folder: Path, card: Card, which: Literal["training", "validation", "a
         for entry in cache.entries()
         if which in ("all", sets.get(entry.patient))
         and fnmatchcase(entry.name, pattern)
-        and (PAINTED in pattern or PAINTED not in entry.name)
+        and (COPY in pattern or not entry.is_copy)
     ]
     if not entries:
         raise InputRefused(

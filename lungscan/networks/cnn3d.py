@@ -33,7 +33,9 @@ class Block(nn.Module):
 class Cnn3d(nn.Module):
     """HU crops to two logits, (N, scales, I, R, C) float32 to (N, 2); the second is the class looked for.
 
-    The channels are the same place at several scales; dropout acts before the head, in training alone.
+    The channels are the same place at several scales; dropout acts before the head, in training alone. Without norms between
+    them the convolutions start as He et al. 2015 have it: torch's own start halves what passes each, and a training may then
+    never take off.
     """
 
     def __init__(
@@ -43,6 +45,10 @@ class Cnn3d(nn.Module):
         self.tail_norm = nn.BatchNorm3d(scales)
         self.blocks = nn.ModuleList(Block(a, b) for a, b in zip([scales, *widths], widths, strict=False))
         self.dropout = nn.Dropout(dropout)
+        for part in self.blocks.modules():
+            if isinstance(part, nn.Conv3d):
+                nn.init.kaiming_normal_(part.weight, nonlinearity="relu")
+                nn.init.zeros_(part.bias)  # type: ignore[arg-type]
         self.head = nn.Linear(widths[-1] * math.prod(n >> len(widths) for n in crop_irc), 2)
 
     def forward(self, hu: Tensor) -> Tensor:

@@ -28,13 +28,18 @@ from lungscan.recipe.folds import ALL, FOLDS, Recipe, find_candidates, train_nod
 from lungscan.recipe.malignancy import train_malignancy
 from lungscan.recipe.material import SPACING_IRC_MM, prepare
 from lungscan.training.cache import Cache
-from lungscan.training.prepare import cores
+from lungscan.training.prepare import cores, follow_the_parent
 from lungscan.weights.card import Card, Cnn3dCard, GroupingCard, InputCard, UNetCard
 
 CARD = Card(
     name="chest-1",
     input=InputCard(
-        window_hu=(-1000, 400), spacing_irc_mm=SPACING_IRC_MM, context_slices=3, crop_irc=(20, 32, 32), crop_scales=(1, 2)
+        window_hu=(-1000, 400),
+        spacing_irc_mm=SPACING_IRC_MM,
+        context_slices=3,
+        crop_irc=(20, 32, 32),
+        crop_scales=(1, 2),
+        crop_border="repeat",
     ),
     segmentation=UNetCard(depth=4, width=16, stem="half"),
     nodule=Cnn3dCard(widths=(8, 16, 32, 64)),
@@ -63,7 +68,7 @@ def make(data: Path, shapes: Path, folder: Path, output: Path) -> None:
 
 def _each(work: Callable[[Recipe, int], None], recipe: Recipe, some: range | tuple[int, ...]) -> None:
     """One fold a core: two trainings on one thread each are faster than one on two."""
-    with ProcessPoolExecutor(cores(), get_context("spawn")) as pool:
+    with ProcessPoolExecutor(cores(), get_context("spawn"), initializer=follow_the_parent) as pool:
         for fold, _ in zip(some, pool.map(partial(work, recipe), some), strict=True):
             print(f"{work.__name__} {'all' if fold == ALL else fold}", flush=True)
 

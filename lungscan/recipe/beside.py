@@ -42,7 +42,7 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, required=True)
     parser.add_argument("-o", "--output", type=Path, help="an existing folder for overlay pictures")
     asked = parser.parse_args()
-    networks = Networks.open(Settings(weights=asked.weights))
+    networks = Networks.open(Settings(weights=asked.weights, precision="fp32"))
     if networks.weights.card.input.spacing_irc_mm is not None:
         raise InputRefused(f"{asked.weights} does not work on each scan's own grid; use `lungscan evaluate model`.")
     print(to_json(evaluate(source(asked.data, asked.shapes), networks, pictures=asked.output)))

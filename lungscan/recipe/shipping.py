@@ -65,10 +65,10 @@ def _judged(case: Case, networks: Networks) -> Judged:
 
 
 def fit_nodule(held: Sequence[Held]) -> Calibration:
-    """The line for P(nodule).
+    """The line for P(nodule): right candidates of scans, blocks and cubes against false ones of whole scans.
 
-    Right candidates of scans, blocks and cubes against false ones of whole scans; all right ones together weigh as much as
-    those of the whole scans, so that the probability is that of a candidate met in a scan.
+    Both classes weigh alike in the fit; then the offset takes the odds that a candidate met in a whole scan is right, as in
+    a case-control study (Prentice and Pyke 1979), since blocks and cubes were cut out for their nodules.
     """
     rows: list[tuple[Candidate, bool, bool]] = []
     for h in held:
@@ -78,8 +78,9 @@ def fit_nodule(held: Sequence[Held]) -> Calibration:
                 rows.append((c, hit, h.kind == "scan"))
     positive = np.array([hit for _, hit, _ in rows])
     in_scans = np.array([in_scan for *_, in_scan in rows])
-    weight = np.where(positive, (positive & in_scans).sum() / positive.sum(), 1.0)
+    weight = np.where(positive, (~positive).sum() / positive.sum(), 1.0)
     line = fit_line(_features([c for c, *_ in rows], [c.p_nodule or 0.0 for c, *_ in rows]), positive, weight)
+    line[-1] += np.log((positive & in_scans).sum() / (~positive).sum())
     return Calibration(*line.tolist())
 
 

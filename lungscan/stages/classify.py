@@ -33,7 +33,7 @@ def classify(
     """The same candidates with P(nodule), and with P(malignant) for those that reach the nodule threshold, both calibrated
     as the card says.
 
-    Crops have the card's size around the rounded centre, shifted inside the volume at its borders.
+    Crops have the card's size around the rounded centre, and at the volume's borders do as it says.
     """
     centres = np.array([c.centre_irc for c in candidates]).reshape(-1, 3)
     chunks: deque[npt.NDArray[np.float32]] = deque()
@@ -41,7 +41,7 @@ def classify(
     def batches() -> Iterator[npt.NDArray[np.float32]]:
         for start in range(0, len(centres), CHUNK):
             near = centres[start : start + CHUNK]
-            cut = crops(volume.hu, near, card.input.crop_irc, card.input.crop_scales, card.input.window_hu[0])
+            cut = crops(volume.hu, near, card.input.crop_irc, card.input.crop_scales, card.input.crop_border)
             chunks.append(windowed(cut, card.input.window_hu))
             yield chunks[-1]
 

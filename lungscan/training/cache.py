@@ -28,6 +28,7 @@ from lungscan.training import maps
 from lungscan.volume import Box, Grid, Source, Triple, Volume
 
 IGNORED = 255
+COPY = "+"
 MOST_NODULES = 254
 MARGIN_MM = 40.0
 """Around the lungs' box: a mass may reach beyond the lung mask, and the widest crop at its border wants real voxels."""
@@ -65,6 +66,11 @@ class Entry:
     nodules: tuple[Nodule, ...]
     ignored: tuple[Nodule, ...] = ()
     decoys_xyz_mm: tuple[Triple, ...] = ()
+
+    @property
+    def is_copy(self) -> bool:
+        """Whether it is a painted copy, NAME+mark: its lungs are those of NAME."""
+        return COPY in self.name
 
     @property
     def grid(self) -> Grid:

@@ -11,9 +11,6 @@ from lungscan.training import splits
 from lungscan.training.cache import Cache, Entry
 from lungscan.weights.card import Card
 
-COPY = "+"
-"""In the name of an entry that is a painted copy of another."""
-
 
 @dataclass(frozen=True)
 class Data:
@@ -40,7 +37,7 @@ class Data:
             if entry.patient not in sets:
                 raise InputRefused(f"{folder / splits.FILE} does not hold {entry.patient}; run `lungscan prepare` again.")
         training = tuple(e for e in entries if sets[e.patient] == "training")
-        validation = tuple(e for e in entries if sets[e.patient] == "validation" and COPY not in e.name)
+        validation = tuple(e for e in entries if sets[e.patient] == "validation" and not e.is_copy)
         for name, some in (("trains", training), ("validates", validation)):
             if not any(entry.nodules for entry in some):
                 raise InputRefused(f"no patient of {folder} with a nodule {name}; prepare more scans.")

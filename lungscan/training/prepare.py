@@ -146,7 +146,7 @@ def _run(jobs: Sequence[Job], folder: Path, form: Form, told: Callable[[int], No
     if not jobs:
         return []
     reasons: dict[str, str] = {}
-    pool = ProcessPoolExecutor(min(cores(), len(jobs)), get_context("spawn"), initializer=_follow_the_parent)
+    pool = ProcessPoolExecutor(min(cores(), len(jobs)), get_context("spawn"), initializer=follow_the_parent)
     try:
         running = {pool.submit(_reason, job, folder, form): job for job in jobs}
         for done, future in enumerate(as_completed(running), 1):
@@ -178,7 +178,7 @@ def _reason(job: Job, folder: Path, form: Form) -> str | None:
     return None
 
 
-def _follow_the_parent() -> None:
+def follow_the_parent() -> None:
     """In a worker: interrupts are the parent's to see, and when it is killed the worker ends, so that it never writes into
     the cache beside a second run."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -147,11 +147,8 @@ class Crops:
     ) -> Crops:
         """Samples of one volume, its border repeated where they reach beyond it."""
         i, r, c = (n + m for n, m in zip(card.input.crop_irc, CROP_MARGIN_IRC, strict=True))
-        widest = max(card.input.crop_scales)
-        room = [(widest * n + 1) // 2 for n in (i, r, c)]
-        hu = np.pad(np.asarray(cache.maps(entry)[0]), [(m, m) for m in room], mode="edge")
-        cut = crops(hu, centres_irc + room, (i, r, c), card.input.crop_scales, card.input.window_hu[0])
-        source = "phantom" if entry.name.startswith("phantom") else "painted" if "+" in entry.name else "real"
+        cut = crops(cache.maps(entry)[0], centres_irc, (i, r, c), card.input.crop_scales, "repeat")
+        source = "phantom" if entry.name.startswith("phantom") else "painted" if entry.is_copy else "real"
         return cls(cut, positive, peak, np.full(len(cut), entry.patient), np.full(len(cut), source))
 
     @classmethod

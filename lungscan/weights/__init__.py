@@ -31,7 +31,7 @@ class Weights:
 
 def shipped() -> Path:
     """The weights that come with the package."""
-    return Path(__file__).with_name("phantom.safetensors")
+    return Path(__file__).with_name("chest.safetensors")
 
 
 def load(path: Path) -> Weights:

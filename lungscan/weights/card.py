@@ -17,6 +17,7 @@ SURE = 1e-7
 
 CLEANUPS = ("erosion", "none")
 STEMS = ("full", "half")
+BORDERS = ("shift", "repeat")
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class InputCard:
     spacing_irc_mm : grid the scan is resampled to, None for the scan's own
     context_slices : slices on either side of the focus slice
     crop_irc       : voxels of a candidate's crop
+    crop_border    : what a crop does at the volume's border, as in `lungscan.kernels.crop`
     crop_scales    : the classifiers' channels: the crop as it is (1), and as many voxels that are so many times as wide
     """
 
@@ -35,6 +37,7 @@ class InputCard:
     context_slices: int
     crop_irc: tuple[int, int, int]
     crop_scales: tuple[int, ...] = (1,)
+    crop_border: str = "shift"
 
 
 @dataclass(frozen=True)
@@ -130,6 +133,7 @@ def parse(text: str) -> Card:
                 context_slices=int(inputs["context_slices"]),
                 crop_irc=_three(inputs["crop_irc"], int),
                 crop_scales=tuple(int(scale) for scale in inputs["crop_scales"]),
+                crop_border=str(inputs["crop_border"]),
             ),
             segmentation=_unet(**raw["segmentation"]),
             nodule=_cnn(raw["nodule"]),
@@ -156,6 +160,7 @@ def _check(card: Card) -> None:
         and all(4 <= n <= 128 for n in card.input.crop_irc)
         and 1 <= len(card.input.crop_scales) <= 4
         and all(1 <= scale <= 4 for scale in card.input.crop_scales)
+        and card.input.crop_border in BORDERS
         and (card.input.spacing_irc_mm is None or all(0.2 <= mm <= 10 for mm in card.input.spacing_irc_mm))
         and 1 <= card.segmentation.depth <= 6
         and 1 <= card.segmentation.width <= 256

@@ -85,10 +85,9 @@ def test_the_middle_of_a_sample_is_the_crop_of_the_pipeline(cache: Cache, card: 
     centre = np.array([[7.0, 20.0, 22.0]])
     sample = Crops.around(cache, entry, card, centre, np.array([True]), np.ones(1, np.float32))
     hu = np.asarray(cache.maps(entry)[0])
-    in_use = crops(hu, centre, card.input.crop_irc, card.input.crop_scales, -1000)
+    in_use = crops(hu, centre, card.input.crop_irc, card.input.crop_scales, "repeat")
     np.testing.assert_array_equal(middle(sample, card).numpy()[0, 0], in_use[0, 0])
-    inner = (slice(1, -1),) * 3  # the wide crop's rim reaches beyond this small volume
-    np.testing.assert_array_equal(middle(sample, card).numpy()[0, 1][inner], in_use[0, 1][inner])
+    np.testing.assert_array_equal(middle(sample, card).numpy()[0, 1], in_use[0, 1])
 
 
 def samples(card: Card, positives: int, negatives: int) -> Crops:
