@@ -196,7 +196,7 @@ def test_files_and_their_cache_give_the_same_figures(
     from_cache = evaluate(cached(tmp_path, networks.weights.card, "all", "*"), networks).figures
     for a, b in zip(from_cache.nodules, from_files.nodules, strict=True):
         assert (a.centre_xyz_mm, a.found, a.malignant) == (b.centre_xyz_mm, b.found, b.malignant)
-        assert (a.p_nodule, a.measured_mm) == pytest.approx((b.p_nodule, b.measured_mm), abs=0.02, rel=0.005)
+        assert (a.p_nodule, a.measured_mm) == pytest.approx((b.p_nodule, b.measured_mm), abs=0.02, rel=0.03)
 
 
 def test_a_data_set_without_such_a_scan_and_one_that_is_none(phantoms: Path, tmp_path: Path) -> None:
