@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -31,19 +31,23 @@ from lungscan.stages.group import group
 from lungscan.stages.lungs import Lungs
 from lungscan.stages.normalise import normalise
 from lungscan.stages.segment import Heatmap, segment
-from lungscan.volume import Notice, Volume, series_hash
+from lungscan.volume import Flat, Notice, Triple, Volume, series_hash
 from lungscan.weights.card import Card
 
 
 @dataclass(frozen=True)
 class Examination:
-    """A scan with all that led to its report. Candidates and heatmap lie on the grid of `prepared`."""
+    """A scan with all that led to its report. Candidates and heatmap lie on the grid of `prepared`.
+
+    cores : the voxels that each candidate was measured on, as flat indices into the heatmap, by the candidate's centre
+    """
 
     volume: Volume
     prepared: Volume
     lungs: Lungs | None
     heatmap: Heatmap
     candidates: tuple[Candidate, ...]
+    cores: Mapping[Triple, Flat]
     report: Report
 
 
@@ -74,9 +78,11 @@ def examine_volume(
     with clock("segment"):
         heatmap = segment(prepared, lungs, card, networks.segmentation, progress)
     with clock("group"):
-        candidates = group(heatmap, prepared, lungs, card, thresholds.segmentation)
+        grouped = group(heatmap, prepared, lungs, card, thresholds.segmentation)
     with clock("classify"):
-        candidates = classify(candidates, prepared, card, networks.nodule, networks.malignancy, thresholds.nodule, progress)
+        candidates = classify(
+            grouped.candidates, prepared, card, networks.nodule, networks.malignancy, thresholds.nodule, progress
+        )
     with clock("diagnose"):
         diagnosis = diagnose(
             candidates,
@@ -89,7 +95,8 @@ def examine_volume(
     with clock("report"):
         warnings = (*volume.notices, *_caveats(card, volume.source.series_uid, settings))
         report = _report(volume, lungs, diagnosis, _used(settings, networks, thresholds), warnings, clock)
-    return Examination(volume, prepared, lungs, heatmap, tuple(candidates), report)
+    cores = {c.centre_xyz_mm: core for c, core in zip(candidates, grouped.cores, strict=True)}
+    return Examination(volume, prepared, lungs, heatmap, tuple(candidates), cores, report)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[np.float64]
+Flat = npt.NDArray[np.int64]
+"""Indices into a flattened array."""
 Point = Sequence[float] | npt.NDArray[np.floating] | npt.NDArray[np.integer]
 Triple = tuple[float, float, float]
 Shape = tuple[int, int, int]

@@ -112,7 +112,7 @@ def look(opened: Opened, networks: Networks) -> tuple[Heatmap, list[Candidate]]:
     by the malignancy network too."""
     card = networks.weights.card
     heatmap = segment(opened.volume, opened.lungs, card, networks.segmentation)
-    candidates = group(heatmap, opened.volume, opened.lungs, card, card.thresholds.segmentation)
+    candidates = group(heatmap, opened.volume, opened.lungs, card, card.thresholds.segmentation).candidates
     return heatmap, classify(candidates, opened.volume, card, networks.nodule, networks.malignancy, threshold_nodule=0.0)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -13,13 +14,19 @@ from lungscan.kernels.erosion import erode
 from lungscan.kernels.moments import moments
 from lungscan.stages.lungs import Lungs
 from lungscan.stages.segment import Heatmap
-from lungscan.volume import Volume
+from lungscan.volume import Flat, Volume
 from lungscan.weights.card import Card
 
-Flat = npt.NDArray[np.int64]
+
+@dataclass(frozen=True)
+class Grouped:
+    """Candidates, and the voxels that each was measured on: ascending flat indices into the heatmap."""
+
+    candidates: tuple[Candidate, ...]
+    cores: tuple[Flat, ...]
 
 
-def group(heatmap: Heatmap, volume: Volume, lungs: Lungs | None, card: Card, threshold: float) -> list[Candidate]:
+def group(heatmap: Heatmap, volume: Volume, lungs: Lungs | None, card: Card, threshold: float) -> Grouped:
     """Candidates in the order of their first voxel, cleaned up and connected as the card says.
 
     Candidates are the components over the card's own threshold, whatever `threshold` asks for, so their size does not move
@@ -33,6 +40,7 @@ def group(heatmap: Heatmap, volume: Volume, lungs: Lungs | None, card: Card, thr
     while levels[-1] > threshold:
         levels.append(levels[-1] / 2)
     found: list[Candidate] = []
+    cores: list[Flat] = []
     taken: list[Flat] = []
     for level in levels:
         voxels = over(heatmap.values, level)
@@ -48,9 +56,12 @@ def group(heatmap: Heatmap, volume: Volume, lungs: Lungs | None, card: Card, thr
         new &= np.bincount(component, minlength=count) * volume.grid.voxel_mm3 >= card.grouping.minimum_mm3
         kept = new[component]
         voxels, component = voxels[kept], (np.cumsum(new, dtype=np.int32) - 1)[component[kept]]
-        found += _measure(*_core(voxels, component, heatmap, card.grouping.outline), int(new.sum()), heatmap, volume, card)
+        core, owner = _core(voxels, component, heatmap, card.grouping.outline)
+        found += _measure(core, owner, int(new.sum()), heatmap, volume, card)
+        cores += np.split(core[np.argsort(owner, kind="stable")], np.cumsum(np.bincount(owner))[:-1]) if len(owner) else []
         taken.append(voxels)
-    return [c for c in found if c.p_segmentation > threshold]
+    kept = [k for k, c in enumerate(found) if c.p_segmentation > threshold]
+    return Grouped(tuple(found[k] for k in kept), tuple(cores[k] for k in kept))
 
 
 def over(values: npt.NDArray[np.float32], level: float) -> Flat:
