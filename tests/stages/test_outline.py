@@ -38,9 +38,7 @@ def ball_on(file_grid: Grid, radius_mm: float = RADIUS_MM) -> Scanned:
     box = tuple((int(max(at - d - 2, 0)), int(at + d + 3)) for at, d in zip((i, r, c), reach, strict=True))
     whole: Box = ((0, grid.shape[0]), (0, grid.shape[1]), (0, grid.shape[2]))
     report = sample_report()
-    nodule: Nodule = replace(
-        report.nodules[0], centre_irc=(i, r, c), centre_xyz_mm=(x, y, z), box_irc=(box[0], box[1], box[2])
-    )
+    nodule = replace(report.nodules[0], centre_irc=(i, r, c), centre_xyz_mm=(x, y, z), box_irc=(box[0], box[1], box[2]))
     volume = Volume(np.zeros(file_grid.shape, np.int16), file_grid, Source("scan", "MetaIO", "1.2"))
     heat = Heatmap(inside.astype(np.float32), whole, grid)
     return Scanned(volume, heat, {(x, y, z): core}, replace(report, nodules=(nodule,)))
