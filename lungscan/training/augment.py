@@ -73,6 +73,8 @@ def moved(image: Tensor, moves: Moves, size: int, *, coarser: int = 1, nearest: 
 def noisy(hu: Tensor, how: Augmentation, generator: torch.Generator) -> Tensor:
     """HU (N, ...) with white noise and an offset, each sample its own."""
     one = [len(hu), *[1] * (hu.dim() - 1)]
-    sigma, offset = (torch.rand(one, generator=generator) for _ in range(2))
-    change = torch.randn(hu.shape, generator=generator) * (sigma * how.noise_hu) + (2 * offset - 1) * how.offset_hu
-    return hu + change.to(hu.device)
+    sigma, offset = (torch.rand(one, generator=generator).to(hu.device) for _ in range(2))
+    if hu.device.type != "cpu":  # the noise of every voxel is drawn where the voxels are
+        generator = torch.Generator(hu.device).manual_seed(generator.initial_seed())
+    noise = torch.randn(hu.shape, generator=generator, device=hu.device)
+    return hu + noise * (sigma * how.noise_hu) + (2 * offset - 1) * how.offset_hu

@@ -269,7 +269,7 @@ def _ahead(sampler: Sampler, steps: range, device: torch.device) -> Iterator[Bat
     waiting: deque[Future[Batch]] = deque()
     with ThreadPoolExecutor(threads) as pool:
         for step in steps:
-            waiting.append(pool.submit(sampler.batch, step, devices.rank()))
+            waiting.append(pool.submit(sampler.batch, step, devices.rank(), device))
             if len(waiting) > threads:
                 yield waiting.popleft().result()
         while waiting:

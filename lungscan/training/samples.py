@@ -24,6 +24,7 @@ from lungscan.weights.card import Card
 Ints = npt.NDArray[np.int16]
 Batch = tuple[Tensor, Tensor]
 
+CPU = torch.device("cpu")
 NEAR_NODULE, ON_TISSUE = 0.5, 0.3  # shares of the stacks; the rest lies anywhere in the lungs
 DENSE_HU = -500  # vessels, walls, hila: where false positives come from
 PLACES = 20_000  # remembered of each kind and volume
@@ -33,8 +34,8 @@ BOXED, BOX_MM = 0.3, 51.0  # share of the crops that end where a cube of so many
 class Sampler(Protocol):
     """Batches by number."""
 
-    def batch(self, step: int, rank: int = 0) -> Batch:
-        """Network input in HU and target. The same step and rank give the same batch."""
+    def batch(self, step: int, rank: int = 0, device: torch.device = CPU) -> Batch:
+        """Network input in HU and target, moved about on the device. The same step, rank and kind of device repeat it."""
         ...
 
 
@@ -83,13 +84,13 @@ class Stacks:
         index = [_index(drawn[number == k], hu.shape) for k in np.unique(number)], [_index(p, hu.shape) for p in some]
         return _Scan(hu, label, *index)
 
-    def batch(self, step: int, rank: int = 0) -> Batch:
+    def batch(self, step: int, rank: int = 0, device: torch.device = CPU) -> Batch:
         """((size, slices, patch, patch) HU in the card's window, (size, patch, patch) labels)."""
         rng, generator = generators(self.seed, step, rank)
         hu, label = zip(*(self._stack(rng) for _ in range(self.size)), strict=True)
-        x = torch.from_numpy(np.stack(hu).astype(np.float32)).clamp(*self.card.input.window_hu)
+        x = torch.from_numpy(np.stack(hu)).to(device).float().clamp(*self.card.input.window_hu)
         moves = draw(self.size, self.how, generator)
-        truth = torch.from_numpy(np.stack(label))[:, None].float()
+        truth = torch.from_numpy(np.stack(label))[:, None].to(device).float()
         y = moved(truth, replace(moves, upside=torch.zeros(self.size, dtype=torch.bool)), self.patch, nearest=True)
         x = noisy(moved(x, moves, self.patch), self.how, generator).clamp(*self.card.input.window_hu)
         return x, y[:, 0].to(torch.uint8)
@@ -180,15 +181,15 @@ class BalancedCrops:
         rows = [np.flatnonzero(~samples.positive), np.flatnonzero(samples.positive)]
         self.classes = [(of_class, weight[of_class] / weight[of_class].sum()) for of_class in rows]
 
-    def batch(self, step: int, rank: int = 0) -> Batch:
+    def batch(self, step: int, rank: int = 0, device: torch.device = CPU) -> Batch:
         """((size, scales, *crop) HU, (size,) int64 or (size, 2) float32)."""
         rng, generator = generators(self.seed, step, rank)
         rows = np.concatenate([rng.choice(of_class, self.size // 2, p=share) for of_class, share in self.classes])
-        x = self.cut(rows, rng, draw(len(rows), self.how, generator))
+        x = self.cut(rows, rng, draw(len(rows), self.how, generator), device)
         x = noisy(x, self.how, generator).clamp(*self.card.input.window_hu)
         return x, self.target[rows]
 
-    def cut(self, rows: npt.NDArray[np.intp], rng: np.random.Generator, moves: Moves) -> Tensor:
+    def cut(self, rows: npt.NDArray[np.intp], rng: np.random.Generator, moves: Moves, device: torch.device) -> Tensor:
         """The samples' crops, moved, and some of them boxed."""
         depth, side, _ = self.card.input.crop_irc
         room = CROP_MARGIN_IRC[0] // 2
@@ -196,12 +197,12 @@ class BalancedCrops:
         boxed = rng.random(len(rows)) < BOXED
         shown = []
         for channel, scale in enumerate(self.card.input.crop_scales):
-            hu = self.samples.hu[rows, channel].astype(np.float32)
+            hu = self.samples.hu[rows, channel]
             for k in np.flatnonzero(boxed):
                 hu[k] = _boxed(hu[k], self.card, scale)
             start = room + np.rint(up / scale).astype(int)
             cut = np.stack([one[s : s + depth] for one, s in zip(hu, start, strict=True)])
-            x = torch.from_numpy(cut).clamp(*self.card.input.window_hu)
+            x = torch.from_numpy(cut).to(device).float().clamp(*self.card.input.window_hu)
             shown.append(moved(x, moves, side, coarser=scale))
         return torch.stack(shown, dim=1)
 
@@ -212,7 +213,7 @@ def middle(samples: Crops, card: Card, rows: slice = slice(None)) -> Tensor:
     return torch.from_numpy(samples.hu[(rows, slice(None), *cut)].astype(np.float32)).clamp(*card.input.window_hu)
 
 
-def _boxed(hu: npt.NDArray[np.float32], card: Card, scale: int) -> npt.NDArray[np.float32]:
+def _boxed(hu: Ints, card: Card, scale: int) -> Ints:
     """The crop with what lies over 25.5 mm from its middle replaced by the border there, as where a cube ends."""
     spacing = card.input.spacing_irc_mm or (1.0, 1.0, 1.0)
     index = []
@@ -228,5 +229,5 @@ class Turns:
 
     samplers: Sequence[Sampler]
 
-    def batch(self, step: int, rank: int = 0) -> Batch:
-        return self.samplers[step % len(self.samplers)].batch(step, rank)
+    def batch(self, step: int, rank: int = 0, device: torch.device = CPU) -> Batch:
+        return self.samplers[step % len(self.samplers)].batch(step, rank, device)

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from lungscan.errors import InputRefused, UsageError, WeightsRefused
 from lungscan.training import checkpoint
 from lungscan.training.loop import Told, Validation, _reseed, train
-from lungscan.training.samples import Batch
+from lungscan.training.samples import CPU, Batch
 from lungscan.training.schedule import one_cycle
 from tests.conftest import ROOT
 from tests.training.tiny import PLAN, Blobs, network, validate, write
@@ -212,7 +212,7 @@ def test_a_step_s_batch_reaches_the_network_in_its_turn() -> None:
     """Batches are cut ahead by other threads, and come in order all the same."""
 
     class Slower:
-        def batch(self, step: int, rank: int = 0) -> Batch:
+        def batch(self, step: int, rank: int = 0, device: torch.device = CPU) -> Batch:  # noqa: ARG002
             assert rank == 0
             time.sleep(0.01 * (step % 3 == 0))
             return torch.full((2, 2, 4, 4), float(step)), torch.zeros(2, dtype=torch.int64)

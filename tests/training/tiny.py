@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from lungscan.training import devices
 from lungscan.training.loop import Plan, Trained, Validation, train
-from lungscan.training.samples import Batch, generators
+from lungscan.training.samples import CPU, Batch, generators
 
 PLAN = Plan(steps=60, rate=1e-2, seed=3, device="cpu", validate_every=10, save_every=4)
 
@@ -25,7 +25,7 @@ PLAN = Plan(steps=60, rate=1e-2, seed=3, device="cpu", validate_every=10, save_e
 class Blobs:
     """Planes of noise, some brighter: is this one of them?"""
 
-    def batch(self, step: int, rank: int = 0) -> Batch:
+    def batch(self, step: int, rank: int = 0, device: torch.device = CPU) -> Batch:  # noqa: ARG002
         rng, generator = generators(5, step, rank)
         y = torch.from_numpy(rng.integers(0, 2, 8))
         return torch.randn(8, 2, 12, 12, generator=generator) * 200 - 700 + 100 * y[:, None, None, None], y
