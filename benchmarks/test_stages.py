@@ -80,7 +80,7 @@ def test_group(faster: Compare, chest: Volume, heatmap: Heatmap, book_sized: Wei
         np.testing.assert_allclose([c.centre_irc for c in ours], expected, atol=1e-3)
 
     faster(
-        lambda: group(heatmap, made, None, book_sized.card, 0.5).candidates,
+        lambda: group(heatmap, made, None, book_sized.card, 0.5).rows(),
         lambda: plain.group(heatmap.values, hu),
         same=same,
         floor=15,
@@ -89,7 +89,7 @@ def test_group(faster: Compare, chest: Volume, heatmap: Heatmap, book_sized: Wei
 
 def test_classify_fp32(faster: Compare, chest: Volume, heatmap: Heatmap, book_sized: Weights) -> None:
     made = replace(chest, hu=np.tile(chest.hu, (3, 1, 1))[:128], grid=heatmap.grid)
-    candidates = group(heatmap, made, None, book_sized.card, 0.5).candidates[:96]
+    candidates = group(heatmap, made, None, book_sized.card, 0.5).some(96)
     engine = open_engine(
         graph.classifier("nodule", book_sized.card, book_sized.card.nodule, book_sized.nodule),
         "cpu",
@@ -103,8 +103,8 @@ def test_classify_fp32(faster: Compare, chest: Volume, heatmap: Heatmap, book_si
         np.testing.assert_allclose(ours, expected, atol=1e-4)
 
     faster(
-        lambda: [c.p_nodule for c in classify(candidates, made, book_sized.card, engine, None, 0.5)],
-        lambda: plain.classify(hu, [c.centre_irc for c in candidates], cnn),
+        lambda: classify(candidates, made, book_sized.card, engine, None, 0.5).p_nodule.tolist(),
+        lambda: plain.classify(hu, [c.centre_irc for c in candidates.rows()], cnn),
         same=same,
         floor=5,
     )

@@ -22,12 +22,23 @@ class Moments:
     """One row a component. low and high are the corners of its box, high excluded."""
 
     voxels: Ints  # (n,)
-    centre: Floats  # (n, 3) in I, R, C, weighted by density
+    weight: Ints  # (n,)
+    weighted_irc: Ints  # (n, 3): sums of weight times index
     low: Ints  # (n, 3)
     high: Ints  # (n, 3)
-    hu_mean: Floats  # (n,)
+    hu_sum: Ints  # (n,)
     hu_max: Ints  # (n,)
     peak: npt.NDArray[np.float32]  # (n,)
+
+    @property
+    def centre(self) -> Floats:
+        """(n, 3) in I, R, C, weighted by density."""
+        return self.weighted_irc / self.weight[:, None]
+
+    @property
+    def hu_mean(self) -> Floats:
+        """(n,)"""
+        return self.hu_sum / self.voxels
 
 
 def moments(
@@ -47,19 +58,22 @@ def moments(
                   weighs 1 and nothing weighs 0 (the book's HU + 1001 for its window)
     probability : (n,) heatmap at each voxel
     """
-    index = np.stack(np.unravel_index(voxels, shape))
+
+    def total(weight: npt.NDArray[np.integer]) -> Ints:
+        return np.bincount(component, weights=weight, minlength=count).astype(np.int64)
+
+    index = np.unravel_index(voxels, shape)
     weight = np.clip(hu, *window_hu).astype(np.int64) - window_hu[0] + 1
     number = np.bincount(component, minlength=count)
-    total = np.bincount(component, weights=weight, minlength=count)
-    centre = np.stack([np.bincount(component, weights=weight * axis, minlength=count) / total for axis in index], axis=1)
     order = np.argsort(component, kind="stable")
     first = np.cumsum(number) - number
     return Moments(
         voxels=number,
-        centre=centre,
+        weight=total(weight),
+        weighted_irc=np.stack([total(weight * axis) for axis in index], axis=1),
         low=np.stack([np.minimum.reduceat(axis[order], first) for axis in index], axis=1),
         high=np.stack([np.maximum.reduceat(axis[order], first) for axis in index], axis=1) + 1,
-        hu_mean=np.bincount(component, weights=hu, minlength=count) / number,
+        hu_sum=total(hu),
         hu_max=np.maximum.reduceat(hu[order], first).astype(np.int64),
         peak=np.maximum.reduceat(probability[order], first),
     )

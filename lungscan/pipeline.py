@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 
 from lungscan import __version__, operating, weights
@@ -21,10 +22,12 @@ from lungscan.findings import (
     UsedSettings,
     WeightsFacts,
 )
+from lungscan.kernels.world import on_host
 from lungscan.networks import graph
 from lungscan.readers import read
 from lungscan.settings import Settings
 from lungscan.stages import Progress, silent
+from lungscan.stages.candidates import Candidates
 from lungscan.stages.classify import classify
 from lungscan.stages.diagnose import Diagnosis, diagnose
 from lungscan.stages.group import group
@@ -39,16 +42,27 @@ from lungscan.weights.card import Card
 class Examination:
     """A scan with all that led to its report. Candidates and heatmap lie on the grid of `prepared`.
 
-    cores : the voxels that each candidate was measured on, as flat indices into the heatmap, by the candidate's centre
+    segmented : the heatmap where it was made, on the host or on a GPU
+    found     : the candidates there, with their voxels
     """
 
     volume: Volume
     prepared: Volume
     lungs: Lungs | None
-    heatmap: Heatmap
+    segmented: Heatmap
     candidates: tuple[Candidate, ...]
-    cores: Mapping[Triple, Flat]
+    found: Candidates
     report: Report
+
+    @cached_property
+    def heatmap(self) -> Heatmap:
+        """On the host."""
+        return replace(self.segmented, values=on_host(self.segmented.values))
+
+    @cached_property
+    def cores(self) -> Mapping[Triple, Flat]:
+        """The voxels that each candidate was measured on, as flat indices into the heatmap, by the candidate's centre."""
+        return self.found.cores()
 
 
 def scan(path: str | Path, settings: Settings = Settings(), progress: Progress = silent) -> Report:  # noqa: B008 (frozen)
@@ -78,12 +92,11 @@ def examine_volume(
     with clock("segment"):
         heatmap = segment(prepared, lungs, card, networks.segmentation, progress)
     with clock("group"):
-        grouped = group(heatmap, prepared, lungs, card, thresholds.segmentation)
+        found = group(heatmap, prepared, lungs, card, thresholds.segmentation)
     with clock("classify"):
-        candidates = classify(
-            grouped.candidates, prepared, card, networks.nodule, networks.malignancy, thresholds.nodule, progress
-        )
+        found = classify(found, prepared, card, networks.nodule, networks.malignancy, thresholds.nodule, progress)
     with clock("diagnose"):
+        candidates = found.rows()
         diagnosis = diagnose(
             candidates,
             prepared.grid,
@@ -95,8 +108,7 @@ def examine_volume(
     with clock("report"):
         warnings = (*volume.notices, *_caveats(card, volume.source.series_uid, settings))
         report = _report(volume, lungs, diagnosis, _used(settings, networks, thresholds), warnings, clock)
-    cores = {c.centre_xyz_mm: core for c, core in zip(candidates, grouped.cores, strict=True)}
-    return Examination(volume, prepared, lungs, heatmap, tuple(candidates), cores, report)
+    return Examination(volume, prepared, lungs, heatmap, tuple(candidates), found, report)
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,7 @@ def examination() -> Examination:
     )
     volume = Volume(hu, GRID, Source("made.mhd", "metaio", "1.2.3"))
     heatmap = Heatmap(values, HEATMAP_BOX, GRID.part(HEATMAP_BOX))
-    return Examination(volume, volume, Lungs(inside, GRID, 3000.0), heatmap, candidates, {}, report)
+    return Examination(volume, volume, Lungs(inside, GRID, 3000.0), heatmap, candidates, None, report)
 
 
 def gates(explanation: Explanation) -> dict[str, bool | None]:

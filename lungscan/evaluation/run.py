@@ -112,8 +112,9 @@ def look(opened: Opened, networks: Networks) -> tuple[Heatmap, list[Candidate]]:
     by the malignancy network too."""
     card = networks.weights.card
     heatmap = segment(opened.volume, opened.lungs, card, networks.segmentation)
-    candidates = group(heatmap, opened.volume, opened.lungs, card, card.thresholds.segmentation).candidates
-    return heatmap, classify(candidates, opened.volume, card, networks.nodule, networks.malignancy, threshold_nodule=0.0)
+    found = group(heatmap, opened.volume, opened.lungs, card, card.thresholds.segmentation)
+    found = classify(found, opened.volume, card, networks.nodule, networks.malignancy, threshold_nodule=0.0)
+    return heatmap, found.rows()
 
 
 def to_json(figures: Figures | Evaluation) -> str:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from lungscan.engines import Engine
-from lungscan.findings import Candidate
 from lungscan.kernels.crop import crops
 from lungscan.kernels.window import windowed
+from lungscan.kernels.world import world
 from lungscan.stages import Progress, silent
+from lungscan.stages.candidates import Candidates
 from lungscan.volume import Volume
 from lungscan.weights.card import Calibration, Card
 
@@ -22,46 +23,52 @@ CHUNK = 64
 
 
 def classify(
-    candidates: Sequence[Candidate],
+    candidates: Candidates,
     volume: Volume,
     card: Card,
     nodule: Engine,
     malignancy: Engine | None,
     threshold_nodule: float,
     progress: Progress = silent,
-) -> list[Candidate]:
+) -> Candidates:
     """The same candidates with P(nodule), and with P(malignant) for those that reach the nodule threshold, both calibrated
     as the card says.
 
     Crops have the card's size around the rounded centre, and at the volume's borders do as it says.
     """
-    centres = np.array([c.centre_irc for c in candidates]).reshape(-1, 3)
-    chunks: deque[npt.NDArray[np.float32]] = deque()
+    xp, total = world(candidates.row), len(candidates.row)
+    p_nodule, p_malignant = xp.full(total, np.nan), xp.full(total, np.nan)
+    chunks: deque[Any] = deque()
 
-    def batches() -> Iterator[npt.NDArray[np.float32]]:
-        for start in range(0, len(centres), CHUNK):
-            near = centres[start : start + CHUNK]
+    def batches() -> Iterator[Any]:
+        for start in range(0, total, CHUNK):
+            near = candidates.centre_irc[start : start + CHUNK]
             cut = crops(volume.hu, near, card.input.crop_irc, card.input.crop_scales, card.input.crop_border)
             chunks.append(windowed(cut, card.input.window_hu))
             yield chunks[-1]
 
-    out: list[Candidate] = []
-    for said in nodule(batches()):
-        progress("classify", len(out), len(candidates))
-        batch, these = chunks.popleft(), candidates[len(out) : len(out) + len(said)]
-        p_nodule = [_calibrated(card.nodule_calibration, p, c) for p, c in zip(said.tolist(), these, strict=True)]
-        likely = [k for k, p in enumerate(p_nodule) if p >= threshold_nodule]
-        p_malignant: dict[int, float] = {}
-        if malignancy is not None and likely:
-            (p_said,) = malignancy([batch[likely]])
-            p_malignant = {
-                k: _calibrated(card.malignancy_calibration, p, these[k])
-                for k, p in zip(likely, p_said.tolist(), strict=True)
-            }
-        out += [replace(c, p_nodule=p_nodule[k], p_malignant=p_malignant.get(k)) for k, c in enumerate(these)]
-    progress("classify", len(candidates), len(candidates))
-    return out
+    for k, said in enumerate(nodule(batches())):
+        progress("classify", k * CHUNK, total)
+        batch, these = chunks.popleft(), slice(k * CHUNK, k * CHUNK + len(said))
+        shown = _calibrated(card.nodule_calibration, said, candidates, these)
+        p_nodule[these] = shown
+        asked = _those(shown >= threshold_nodule)
+        if malignancy is not None and len(asked):
+            (said,) = malignancy([batch[asked]])
+            of = asked + these.start
+            p_malignant[of] = _calibrated(card.malignancy_calibration, said, candidates, of)
+    progress("classify", total, total)
+    p_malignant = xp.where(p_nodule >= threshold_nodule, p_malignant, np.nan)
+    return replace(candidates, p_nodule=p_nodule, p_malignant=p_malignant)
 
 
-def _calibrated(calibration: Calibration | None, p: float, candidate: Candidate) -> float:
-    return p if calibration is None else calibration(p, candidate.p_segmentation, candidate.diameter_mm)
+def _those(which: Any) -> Any:
+    """The rows of a mask; on a GPU all rows, since to count them the host would have to wait."""
+    return np.flatnonzero(which) if isinstance(which, np.ndarray) else world(which).arange(len(which))
+
+
+def _calibrated(calibration: Calibration | None, said: Any, candidates: Candidates, rows: Any) -> Any:
+    p = said.astype(np.float64)
+    return (
+        p if calibration is None else calibration(p, candidates.peak[rows].astype(np.float64), candidates.diameter_mm[rows])
+    )

@@ -85,6 +85,17 @@ class Lungs:
         (j0, j1), rows, columns = target.cover(((low + a, low + b), rows, columns), self.grid)
         return (max(i0, j0), min(i1, j1)), rows, columns
 
+    def on(self, target: Grid) -> Mask:
+        """The mask on a grid whose axes are parallel to its own, (I,R,C) by the nearest voxel."""
+        index, inside = [], []
+        for axis, n in enumerate(target.shape):
+            along = np.zeros((n, 3))
+            along[:, axis] = np.arange(n)
+            at = np.rint(self.grid.irc(target.xyz(along))[:, axis]).astype(np.intp)
+            inside.append((at >= 0) & (at < self.mask.shape[axis]))
+            index.append(np.clip(at, 0, self.mask.shape[axis] - 1))
+        return np.asarray(self.mask[np.ix_(*index)] & inside[0][:, None, None] & inside[1][:, None] & inside[2])
+
     def contains(self, xyz: Array) -> Mask:
         """Which of the points (N,3), in patient mm, lie inside: (N,)."""
         index = np.rint(self.grid.irc(xyz)).astype(np.intp)

@@ -21,7 +21,7 @@ HIT, MISS, NEITHER = 1, 0, -1
 def found(cache: Cache, entry: Entry, card: Card, engine: Engine, threshold: float) -> list[Candidate]:
     """The segmentation's candidates over `threshold` in an entry."""
     volume, lungs = cache.volume(entry), cache.gate(entry)
-    return list(group(segment(volume, lungs, card, engine), volume, lungs, card, threshold).candidates)
+    return group(segment(volume, lungs, card, engine), volume, lungs, card, threshold).rows()
 
 
 def verdicts(entry: Entry, label: npt.NDArray[np.uint8], candidates: Sequence[Candidate]) -> npt.NDArray[np.int64]:

@@ -7,6 +7,8 @@ import math
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+import numpy as np
+
 from lungscan.errors import WeightsRefused
 from lungscan.findings import Thresholds
 from lungscan.malignancy_rules import RULES
@@ -80,10 +82,11 @@ class Calibration:
     size: float
     offset: float
 
-    def __call__(self, p: float, p_segmentation: float, diameter_mm: float) -> float:
-        size = math.log(max(diameter_mm, 1.0) / 10)
+    def __call__(self, p: Any, p_segmentation: Any, diameter_mm: Any) -> Any:
+        """Of numbers, or of arrays (n,) on the host or on a GPU."""
+        size = np.log(np.maximum(diameter_mm, 1.0) / 10)
         line = self.network * _logit(p) + self.peak * _logit(p_segmentation) + self.size * size + self.offset
-        return 1 / (1 + math.exp(-min(max(line, -50.0), 50.0)))
+        return 1 / (1 + np.exp(-np.clip(line, -50.0, 50.0)))
 
 
 @dataclass(frozen=True)
@@ -194,9 +197,9 @@ def _floats(raw: dict[str, Any]) -> dict[str, float]:
     return {key: float(value) for key, value in raw.items()}
 
 
-def _logit(p: float) -> float:
-    p = min(max(p, SURE), 1 - SURE)
-    return math.log(p / (1 - p))
+def _logit(p: Any) -> Any:
+    p = np.clip(p, SURE, 1 - SURE)
+    return np.log(p / (1 - p))
 
 
 def _two(values: Any) -> tuple[int, int]:
