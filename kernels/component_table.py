@@ -1,8 +1,9 @@
 """Heatmap → components of its foreground → one row of statistics each: what a candidate is made of.
 
-`component_table` on NumPy arrays is the reference: the foreground as sorted flat indices, its runs joined as a graph, sums by
-`bincount`; the scan is walked once, for the threshold. On CuPy arrays it is the same by the kernels of `component_table.cu`,
-which tells its versions from plain to fast. Every statistic is an integer or a maximum, so both give the same bits.
+`component_table` on NumPy arrays is the reference: the foreground as sorted flat indices, its runs joined as a graph, sums
+by `bincount`; the scan is walked once, for the threshold. On CuPy arrays it is the same by the kernels of
+`component_table.cu`, which tells its versions from plain to fast. Every statistic is an integer or a maximum, so both give
+the same bits.
 
 Bytes: 4 a voxel, each probability once (0.11 ms for 512 x 512 x 320 at 3.0 TB/s, computed). CuPy's own label waits for the
 host to learn how many components there are; this does not, so a scan can be queued, or captured in a CUDA graph, from end to
@@ -17,12 +18,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-
 from lungscan.kernels import cuda
 from lungscan.kernels.components import components
 from lungscan.kernels.erosion import erode as eroded
 from lungscan.kernels.moments import moments
 from lungscan.kernels.world import world
+
 from lungscan.volume import Flat
 
 Ints = npt.NDArray[np.int32]
@@ -37,7 +38,7 @@ CHUNK = 8
 class ComponentTable:
     """One row a component, in raster order of each component's first voxel; indices are (I,R,C) of the heatmap.
 
-    A component is measured on its core: its voxels that reach a share of its peak. Core voxels are listed in ascending order.
+    A component is measured on its core: its voxels that reach a share of its peak.
 
     On a CPU the arrays have as many rows as there are components or core voxels. On a GPU their length is the capacity asked
     for, rows from `count` and core voxels from `core_count` on mean nothing, and the three counts are int32 arrays without
@@ -92,7 +93,14 @@ def component_table(
     max_components : rows to provide on a GPU
     max_voxels     : foreground voxels to provide for on a GPU, 25 bytes each, besides 3 bits a voxel of the volume, 4 with
                      `erode`; all but the table goes back to the memory pool with the call
+
+    Raises TypeError for arrays of another type or shape, which a kernel would read as if they were right.
     """
+    flags = [flag for flag in (inside, taken) if flag is not None]
+    if (probability.dtype, hu.dtype) != (np.float32, np.int16) or any(f.dtype not in (np.bool_, np.uint8) for f in flags):
+        raise TypeError("a table is made from float32 probabilities, int16 HU, and masks of bool or uint8")
+    if any(array.shape != probability.shape for array in (hu, *flags)):
+        raise TypeError("probabilities, HU and masks must have one shape")
     make = _reference if world(probability) is np else _on_gpu
     return make(probability, level, hu, window_hu, connectivity, outline, inside, taken, erode, max_components, max_voxels)
 
@@ -263,7 +271,7 @@ def _united(
 
 
 def _last(upto: Any) -> Any:
-    return upto[-1:].reshape(())
+    return upto[-1:].copy().reshape(())
 
 
 def plain_labels(probability: Any, level: float, connectivity: int) -> Any:

@@ -21,21 +21,19 @@ if TYPE_CHECKING:
 BLOCK = 1024
 
 
-def windowed(
-    hu: npt.NDArray[np.int16], window_hu: tuple[int, int], dtype: npt.DTypeLike = np.float32
-) -> npt.NDArray[np.floating]:
+def windowed(hu: npt.NDArray[np.int16], window_hu: tuple[int, int], dtype: npt.DTypeLike = np.float32) -> npt.NDArray[Any]:
     """Clipped copy of int16 HU of any shape and strides, contiguous, where the HU are.
 
     dtype : float32, or float16, which holds whole numbers exactly up to 2048
     """
     if on_gpu(hu):
-        return _windowed_on_gpu(hu, window_hu, dtype)
+        return _on_gpu(hu, window_hu, dtype)  # type: ignore[no-any-return]
     out = np.empty(hu.shape, dtype)
     np.clip(hu, *window_hu, out=out, casting="unsafe")
     return out
 
 
-def _windowed_on_gpu(hu: Any, window_hu: tuple[int, int], dtype: npt.DTypeLike) -> Any:
+def _on_gpu(hu: Any, window_hu: tuple[int, int], dtype: npt.DTypeLike) -> Any:
     out = cupy().empty(hu.shape, dtype)
     if out.size:
         flat = tensor(cupy().ascontiguousarray(hu).reshape(-1))

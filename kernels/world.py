@@ -17,3 +17,9 @@ def world(array: Any) -> Any:
 def on_host(array: Any) -> npt.NDArray[Any]:
     """The array as NumPy holds it. From a GPU this is a copy, and waits for all that the array depends on."""
     return array if isinstance(array, np.ndarray) else np.asarray(array.get())
+
+
+def input_type(array: Any, precision: str) -> npt.DTypeLike:
+    """How voxels of an array reach a network: float32 on the host, on a GPU float16, which is half the bytes and holds HU
+    up to 2048 exactly, unless all is to be done in float32."""
+    return np.float32 if isinstance(array, np.ndarray) or precision == "fp32" else np.float16

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from lungscan import __version__, operating, weights
+from lungscan import __version__, budget, operating, weights
+from lungscan.clock import Clock
 from lungscan.engines import Engine, open_engine
 from lungscan.findings import (
     Candidate,
@@ -37,13 +38,19 @@ from lungscan.stages.segment import Heatmap, segment
 from lungscan.volume import Flat, Notice, Triple, Volume, series_hash
 from lungscan.weights.card import Card
 
+if TYPE_CHECKING:
+    from lungscan.clinical.assess import Assessment
+    from lungscan.comparison.compare import Comparison
+
 
 @dataclass(frozen=True)
 class Examination:
     """A scan with all that led to its report. Candidates and heatmap lie on the grid of `prepared`.
 
-    segmented : the heatmap where it was made, on the host or on a GPU
-    found     : the candidates there, with their voxels
+    segmented  : the heatmap where it was made, on the host or on a GPU
+    found      : the candidates there, with their voxels
+    assessment : what guidelines say, where the patient's facts were given
+    comparison : what became of the nodules of an earlier scan, where one was given
     """
 
     volume: Volume
@@ -53,6 +60,8 @@ class Examination:
     candidates: tuple[Candidate, ...]
     found: Candidates
     report: Report
+    assessment: Assessment | None = None
+    comparison: Comparison | None = None
 
     @cached_property
     def heatmap(self) -> Heatmap:
@@ -87,16 +96,17 @@ def examine_volume(
     clock = clock or Clock()
     card = networks.weights.card
     thresholds = operating.thresholds(card, settings)
-    with clock("normalise"):
-        prepared, lungs = normalise(volume, card.input.spacing_irc_mm, lung_gate=settings.lung_gate)
-    with clock("segment"):
-        heatmap = segment(prepared, lungs, card, networks.segmentation, progress)
-    with clock("group"):
-        found = group(heatmap, prepared, lungs, card, thresholds.segmentation)
-    with clock("classify"):
-        found = classify(found, prepared, card, networks.nodule, networks.malignancy, thresholds.nodule, progress)
-    with clock("diagnose"):
+    with _place(networks, volume, clock) as on_gpu:
+        with clock("normalise"):
+            prepared, lungs = normalise(volume, card.input.spacing_irc_mm, lung_gate=settings.lung_gate, on_gpu=on_gpu)
+        with clock("segment"):
+            heatmap = segment(prepared, lungs, card, networks.segmentation, progress)
+        with clock("group"):
+            found = group(heatmap, prepared, lungs, card, thresholds.segmentation)
+        with clock("classify"):
+            found = classify(found, prepared, card, networks.nodule, networks.malignancy, thresholds.nodule, progress)
         candidates = found.rows()
+    with clock("diagnose"):
         diagnosis = diagnose(
             candidates,
             prepared.grid,
@@ -140,21 +150,17 @@ class Networks:
         )
 
 
-class Clock:
-    """Seconds a stage."""
+@contextmanager
+def _place(networks: Networks, volume: Volume, clock: Clock) -> Iterator[bool]:
+    """Where the arrays of a scan are: on the GPU of its engines, whether all of it has room there. If not they stay on the
+    host, and each batch goes to the engine and comes back by itself: the same result, slab by slab."""
+    if networks.segmentation.device != "cuda" or not budget.has_room(volume.grid, networks.weights.card):
+        yield False
+        return
+    from lungscan.engines.shared_stream import shared_stream
 
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-        self._started = time.perf_counter()
-
-    @contextmanager
-    def __call__(self, stage: str) -> Iterator[None]:
-        start = time.perf_counter()
-        yield
-        self.seconds[stage] = time.perf_counter() - start
-
-    def total(self) -> float:
-        return time.perf_counter() - self._started
+    with shared_stream(), clock.on_gpu():
+        yield True
 
 
 def _used(settings: Settings, networks: Networks, thresholds: Thresholds) -> UsedSettings:
@@ -218,5 +224,5 @@ def _report(
         candidates=CandidateCounts(len(diagnosis.candidates), len(diagnosis.nodules), diagnosis.candidates),
         patient=diagnosis.patient,
         warnings=warnings,
-        timing_s={**clock.seconds, "total": clock.total()},
+        timing_s={**clock.seconds(), "total": clock.total()},
     )

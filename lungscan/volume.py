@@ -74,7 +74,7 @@ class Grid:
     def irc(self, xyz: Point) -> Array:
         """Index, not rounded, of patient positions in mm, (...,3) to (...,3)."""
         offset = np.asarray(xyz, dtype=np.float64) - np.asarray(self.origin_xyz_mm)
-        crs = np.linalg.solve(self.direction, offset[..., None])[..., 0] / np.asarray(self.spacing_irc_mm[::-1])
+        crs = (offset @ np.linalg.inv(self.direction).T) / np.asarray(self.spacing_irc_mm[::-1])
         return np.asarray(crs[..., ::-1])
 
     def part(self, box: Box) -> Grid:

@@ -9,14 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from lungscan.errors import LungscanError
+from lungscan.errors import EngineUnavailable
 from lungscan.findings import Candidate
 from lungscan.kernels.world import on_host, world
 from lungscan.volume import Flat, Grid, Triple
-
-
-class TooMany(LungscanError):
-    """More candidates than a GPU's columns have room for; with more room the same call succeeds."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +22,7 @@ class Candidates:
 
     grid        : of the indices
     count       : number of candidates, an int or a 0-d array
+    lost        : of components and their voxels, how many had no room on a GPU
     centre_irc  : (n, 3) float64, weighted by density
     low, high   : (n, 3) int64, corners of the box, high excluded
     voxels      : (n,) int64
@@ -36,11 +33,12 @@ class Candidates:
     p_nodule    : (n,) float64, calibrated; NaN before it is asked
     p_malignant : (n,) float64, calibrated; NaN where it is not asked
     core        : (m,) int64 flat indices into the heatmap of the voxels that candidates were measured on
-    core_row    : (m,) int64 the row of each
+    core_row    : (m,) int64 the row of each, -1 where there is none
     """
 
     grid: Grid
     count: Any
+    lost: Any
     centre_irc: Any
     low: Any
     high: Any
@@ -61,7 +59,8 @@ class Candidates:
             return parts[0]
         xp = world(parts[0].core)
         columns = {name: xp.concatenate([getattr(part, name) for part in parts]) for name in (*_COLUMNS, *_CORES)}
-        whole = replace(parts[0], count=sum(len(part.row) for part in parts), **columns)
+        rows = sum(len(part.row) for part in parts)
+        whole = replace(parts[0], count=rows, lost=sum(part.lost for part in parts), **columns)
         return whole.kept(xp.concatenate([xp.arange(len(part.row)) < part.count for part in parts]))
 
     @property
@@ -70,15 +69,18 @@ class Candidates:
         return np.cbrt(6 / math.pi * self.grid.voxel_mm3 * self.voxels)
 
     def rows(self) -> list[Candidate]:
-        """The candidates, by one copy to the host. Raises TooMany when the columns had no room for all."""
+        """The candidates, by one copy to the host. Raises EngineUnavailable when a GPU had no room for all."""
         xp = world(self.centre_irc)
         columns = (self.voxels, self.hu_mean, self.hu_max, self.peak, self.p_nodule, self.p_malignant)
         table = xp.concatenate([self.centre_irc, self.low, self.high, xp.stack(columns, axis=1)], axis=1)
-        count = xp.full((1, table.shape[1]), self.count, dtype=table.dtype)
-        *values, last = on_host(xp.concatenate([table, count])).tolist()
-        total = int(last[0])
-        if total > len(values):
-            raise TooMany(f"{total} candidates, and room for {len(values)}.")
+        counts = xp.zeros((1, table.shape[1]))
+        counts[0, 0], counts[0, 1] = self.count, self.lost
+        *values, last = on_host(xp.concatenate([table, counts])).tolist()
+        total, lost = int(last[0]), int(last[1])
+        if lost:
+            raise EngineUnavailable(
+                "the GPU has no room for so many candidates; raise --threshold-segmentation, or use --device cpu."
+            )
         centres = np.array([row[:3] for row in values[:total]]).reshape(-1, 3)
         places = self.grid.xyz(centres).tolist()
         return [self._candidate(row, xyz) for row, xyz in zip(values[:total], places, strict=True)]

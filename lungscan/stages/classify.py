@@ -12,7 +12,7 @@ import numpy as np
 from lungscan.engines import Engine
 from lungscan.kernels.crop import crops
 from lungscan.kernels.window import windowed
-from lungscan.kernels.world import world
+from lungscan.kernels.world import input_type, world
 from lungscan.stages import Progress, silent
 from lungscan.stages.candidates import Candidates
 from lungscan.volume import Volume
@@ -38,13 +38,14 @@ def classify(
     """
     xp, total = world(candidates.row), len(candidates.row)
     p_nodule, p_malignant = xp.full(total, np.nan), xp.full(total, np.nan)
+    dtype = input_type(volume.hu, nodule.precision)
     chunks: deque[Any] = deque()
 
     def batches() -> Iterator[Any]:
         for start in range(0, total, CHUNK):
             near = candidates.centre_irc[start : start + CHUNK]
             cut = crops(volume.hu, near, card.input.crop_irc, card.input.crop_scales, card.input.crop_border)
-            chunks.append(windowed(cut, card.input.window_hu))
+            chunks.append(windowed(cut, card.input.window_hu, dtype))
             yield chunks[-1]
 
     for k, said in enumerate(nodule(batches())):

@@ -14,13 +14,14 @@ from lungscan.stages.segment import Heatmap
 from lungscan.volume import Volume
 from lungscan.weights.card import Card
 
-ROOM = 1024
-"""Candidates that a GPU has columns for: the book's networks find 700 in a scan, the shipped ones 100."""
+ROOM = 2048
+"""Components that a GPU has rows for: the book's networks make 700 of a scan, the shipped ones 100."""
+
+VOXELS = 1 << 22
+"""Voxels over the threshold that a GPU has room for: a sphere of 200 mm on a grid of 1 mm."""
 
 
-def group(
-    heatmap: Heatmap, volume: Volume, lungs: Lungs | None, card: Card, threshold: float, room: int = ROOM
-) -> Candidates:
+def group(heatmap: Heatmap, volume: Volume, lungs: Lungs | None, card: Card, threshold: float) -> Candidates:
     """Candidates in the order of their first voxel, cleaned up and connected as the card says.
 
     Candidates are the components over the card's own threshold, whatever `threshold` asks for, so their size does not move
@@ -29,8 +30,6 @@ def group(
     removes a candidate, and never changes one. A component is measured where it reaches the card's share of its peak.
 
     With lungs, a candidate that touches them nowhere is dropped; one that touches them is kept whole.
-
-    room : candidates that a GPU has columns for
     """
     xp, grouping = world(heatmap.values), card.grouping
     inside = None if lungs is None else xp.asarray(lungs.on(heatmap.grid))
@@ -48,10 +47,12 @@ def group(
             inside=inside,
             taken=taken,
             erode=grouping.cleanup == "erosion",
-            max_components=room,
+            max_components=ROOM,
+            max_voxels=VOXELS,
         )
-        new = table.touches & ~table.taken & (table.size * volume.grid.voxel_mm3 >= grouping.minimum_mm3)
-        found.append(_measured(table, heatmap, volume, len(found) * room).kept(new & (table.peak > threshold)))
+        large = table.size * volume.grid.voxel_mm3 >= grouping.minimum_mm3
+        new = (xp.arange(len(large)) < table.count) & large & table.touches & ~table.taken
+        found.append(_measured(table, heatmap, volume, len(found) * ROOM).kept(new & (table.peak > threshold)))
         if level <= threshold:
             return Candidates.joined(found)
         taken = _with(taken, table, new, heatmap.values)
@@ -59,27 +60,32 @@ def group(
 
 
 def _measured(table: ComponentTable, heatmap: Heatmap, volume: Volume, first_row: int) -> Candidates:
-    """Every component as a candidate, by its sums."""
+    """Every component as a candidate, by its sums; rows that hold none get numbers that harm nobody."""
     xp = world(table.weight)
-    corner = [low for low, _ in heatmap.box]
-    there = xp.asarray(corner)
-    asked = xp.full(len(table.weight), np.nan)
+    corner = xp.asarray([low for low, _ in heatmap.box])
+    weight, voxels = np.maximum(table.weight, 1), np.maximum(table.voxels, 1)
+    asked = xp.full(len(weight), np.nan)
     return Candidates(
         grid=volume.grid,
         count=table.count,
-        centre_irc=table.weighted_irc / table.weight[:, None] + there,
-        low=table.low + there,
-        high=table.high + there,
+        lost=_beyond(table.count, ROOM) + _beyond(table.foreground, VOXELS) if xp is not np else 0,
+        centre_irc=table.weighted_irc / weight[:, None] + corner,
+        low=table.low + corner,
+        high=table.high + corner,
         voxels=table.voxels,
-        hu_mean=table.hu_sum / table.voxels,
+        hu_mean=table.hu_sum / voxels,
         hu_max=table.hu_max,
         peak=table.peak,
-        row=xp.arange(len(table.weight)) + first_row,
+        row=xp.arange(len(weight)) + first_row,
         p_nodule=asked,
         p_malignant=asked.copy(),
         core=table.core_voxels,
-        core_row=table.core_owner + first_row,
+        core_row=xp.where(xp.arange(len(table.core_owner)) < table.core_count, table.core_owner + first_row, -1),
     )
+
+
+def _beyond(count: Any, room: int) -> Any:
+    return np.maximum(count - room, 0)
 
 
 def _with(taken: Any, table: ComponentTable, new: Any, like: Any) -> Any:

@@ -18,6 +18,10 @@ Cores = Mapping[Triple, Flat]
 """The voxels of each candidate, by its centre in patient mm: ascending flat indices into the heatmap."""
 
 
+TIE = 1e-4
+"""What rounding may cost a voxel at exactly a half: the same scan in another format has the same outlines."""
+
+
 @dataclass(frozen=True)
 class NoduleMask:
     """The voxels of a nodule.
@@ -31,7 +35,7 @@ class NoduleMask:
 
     def centroid_irc(self) -> npt.NDArray[np.float64]:
         """Mean index (I,R,C) of the voxels, on the file's grid."""
-        return np.argwhere(self.mask).mean(axis=0) + [low for low, _ in self.box_irc]
+        return np.asarray(np.argwhere(self.mask).mean(axis=0) + [low for low, _ in self.box_irc])
 
 
 class Examined(Protocol):
@@ -66,7 +70,7 @@ def _outline(nodule: Nodule, core: Flat, heatmap: Heatmap, file_grid: Grid) -> N
     box = _padded(nodule.box_irc, file_grid.shape)
     at = np.stack(np.meshgrid(*(np.arange(low, high) for low, high in box), indexing="ij"), axis=-1)
     on_heatmap = heatmap.grid.irc(file_grid.xyz(at)) - corner
-    mask = map_coordinates(inside, np.moveaxis(on_heatmap, -1, 0), order=1, mode="constant") >= 0.5
+    mask = map_coordinates(inside, np.moveaxis(on_heatmap, -1, 0), order=1, mode="constant") >= 0.5 - TIE
     if not mask.any():
         centre = np.rint(nodule.centre_irc).astype(int) - [low for low, _ in box]
         mask[tuple(np.clip(centre, 0, np.array(mask.shape) - 1))] = True

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 from lungscan.kernels.crop import crop_starts, crops
+
+from lungscan.volume import Shape
 
 
 def test_a_crop_is_centred_and_shifted_inside_at_the_borders() -> None:
@@ -46,3 +51,26 @@ def test_a_wider_crop_shows_means() -> None:
     wide = hu[4:12, 6:14, 6:18].astype(float)
     corners = [wide[i::2, r::2, c::2] for i in (0, 1) for r in (0, 1) for c in (0, 1)]
     np.testing.assert_array_equal(crop[1], np.floor(np.mean(corners, axis=0)))
+
+
+@pytest.mark.parametrize("border", ["shift", "repeat"])
+@pytest.mark.parametrize("shape", [(16, 20, 24), (3, 9, 40), (1, 1, 1)])
+@pytest.mark.parametrize("scales", [(1, 2), (3,)])
+def test_triton_crops_as_numpy_does(
+    interpreted: Callable[..., Any], shape: Shape, border: str, scales: tuple[int, ...]
+) -> None:
+    rng = np.random.default_rng(3)
+    hu = rng.integers(-32768, 32768, shape).astype(np.int16)
+    halves = rng.integers(-4, 2 * np.array(shape) + 4, (3, 3)) / 2  # inside, at the border and beyond; halves to even
+    nothing = np.zeros((1, 3))  # a row of the table that holds no candidate
+    centres = np.concatenate([halves, rng.random((2, 3)) * shape, nothing])
+    out = interpreted(crops, hu, centres, (4, 5, 6), scales, border)
+    np.testing.assert_array_equal(out, crops(hu, centres, (4, 5, 6), scales, border))
+
+
+def test_triton_crops_any_strides_and_no_candidate(interpreted: Callable[..., Any]) -> None:
+    hu = np.random.default_rng(4).integers(-1000, 400, (8, 20, 24)).astype(np.int16)
+    part = (slice(None, None, -1), slice(None, None, 2), slice(3, None))
+    for centres in (np.array([[4.0, 5.0, 6.0]]), np.empty((0, 3))):
+        out = interpreted(crops, hu, centres, (4, 4, 4), (1, 2), "shift", part=part)
+        np.testing.assert_array_equal(out, crops(hu[part], centres, (4, 4, 4), (1, 2), "shift"))

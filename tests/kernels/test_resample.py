@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -57,3 +60,34 @@ def test_noise_averages_out_on_a_coarser_grid() -> None:
     noise = np.rint(np.random.default_rng(2).normal(0, 200, (60, 60, 60))).astype(np.int16)
     left = resample(noise, (1.0, 1.0, 1.0), (2.0, 2.0, 2.0))[2:-2, 2:-2, 2:-2].std() / noise.std()
     assert left == pytest.approx((3 / 8) ** 1.5, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("shape", "old", "new"),
+    [
+        ((5, 9, 13), (2.5, 0.7, 0.7), (2.0, 0.5, 0.7)),
+        ((6, 11, 12), (1.0, 0.7, 0.7), (2.0, 1.25, 1.25)),
+        ((4, 6, 8), (3.0, 0.9, 0.5), (1.0, 2.9, 1.0)),
+        ((1, 1, 1), (1.0, 1.0, 1.0), (2.0, 2.0, 2.0)),
+        ((3, 4, 300), (1.0, 1.0, 1.0), (1.0, 1.0, 1.0)),
+    ],
+)
+def test_triton_resamples_as_numpy_does(
+    interpreted: Callable[..., Any], shape: tuple[int, ...], old: tuple[float, ...], new: tuple[float, ...]
+) -> None:
+    """Within 1 HU, and that only where a mean lies within rounding of a half."""
+    hu = np.random.default_rng(3).integers(-32768, 32768, shape).astype(np.int16)
+    flipped = (slice(None), slice(None, None, -1), slice(None))
+    there, here = interpreted(resample, hu, old, new, part=flipped), resample(hu[flipped], old, new)
+    assert there.dtype == np.int16
+    differ = np.abs(there.astype(int) - here)
+    assert differ.max() <= 1
+    assert differ.mean() <= 0.01
+    if old == new:
+        np.testing.assert_array_equal(there, hu[flipped])
+
+
+@pytest.mark.parametrize("value", [-32768, -1024, 32767])
+def test_triton_leaves_a_constant_as_it_is(interpreted: Callable[..., Any], value: int) -> None:
+    out = interpreted(resample, np.full((4, 5, 6), value, np.int16), (2.5, 0.7, 0.7), (2.0, 1.25, 0.5))
+    assert (out == value).all()

@@ -44,6 +44,7 @@ def candidates(places: list[tuple[int, int, int]]) -> Candidates:
     return Candidates(
         grid=volume(scan()[0]).grid,
         count=len(centre),
+        lost=0,
         centre_irc=centre,
         low=centre,
         high=centre + 1,

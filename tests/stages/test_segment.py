@@ -112,11 +112,14 @@ def test_a_smaller_halo_would_change_it(card: Card, engine: Engine, hu: np.ndarr
 def test_the_stacks_that_reach_the_engine_share_the_slab_s_memory(card: Card, hu: np.ndarray) -> None:
     seen: list[np.ndarray] = []
 
-    def look(batches: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-        for batch in batches:
-            seen.append(batch)
-            yield np.zeros((batch.shape[0], *batch.shape[2:]), np.float32)
+    class Looks:
+        precision = "fp32"
 
-    segment(replace(volume(hu)), None, card, look)
+        def __call__(self, batches: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+            for batch in batches:
+                seen.append(batch)
+                yield np.zeros((batch.shape[0], *batch.shape[2:]), np.float32)
+
+    segment(replace(volume(hu)), None, card, Looks())
     assert all(np.shares_memory(batch[0], batch[1]) and batch[0].flags.c_contiguous for batch in seen)
     assert sum(len(batch) for batch in seen) == SHAPE[0]

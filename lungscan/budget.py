@@ -1,0 +1,93 @@
+"""What a scan will take, before it is made: memory by arithmetic on its grid, time by a first slab of it."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from importlib import import_module
+
+from lungscan.engines import Engine
+from lungscan.kernels.component_table import WORD_BITS
+from lungscan.networks import graph
+from lungscan.stages.group import ROOM, VOXELS
+from lungscan.stages.normalise import normalise
+from lungscan.stages.segment import SLAB_SLICES, SLAB_SLICES_ON_GPU, segment
+from lungscan.volume import Grid, Shape, Volume
+from lungscan.weights.card import Card
+
+BASE_BYTES = 400_000_000
+"""Python, its libraries and compiled networks, as measured on a CPU."""
+
+ROW_BYTES, VOXEL_BYTES = 128, 37
+"""Of the table of components on a GPU: a row, and a voxel over the threshold."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a scan will take. `device_bytes` is 0 on a CPU; `seconds` are those of the stages, without reading."""
+
+    shape_irc: Shape
+    host_bytes: int
+    device_bytes: int
+    seconds: float
+
+
+def prepared_shape(grid: Grid, card: Card) -> Shape:
+    """Of the scan on the networks' grid."""
+    if card.input.spacing_irc_mm is None:
+        return grid.shape
+    i, r, c = (
+        math.floor((n - 1) * old / new) + 1
+        for n, old, new in zip(grid.shape, grid.spacing_irc_mm, card.input.spacing_irc_mm, strict=True)
+    )
+    return i, r, c
+
+
+def on_host(grid: Grid, card: Card) -> int:
+    """Bytes of a scan on a CPU at the most: HU, resampled HU, the heatmap, and all that does not grow with it."""
+    resampled = 0 if card.input.spacing_irc_mm is None else 2
+    return BASE_BYTES + 2 * math.prod(grid.shape) + (4 + resampled) * math.prod(prepared_shape(grid, card))
+
+
+def on_gpu(grid: Grid, card: Card) -> int:
+    """Bytes of a scan that lies wholly on a GPU: HU, resampled HU, heatmap, lungs, the table of components, and the widest
+    level of a slab in the U-Net with its skips, in float16."""
+    _, rows, columns = shape = prepared_shape(grid, card)
+    voxels = math.prod(shape)
+    resampled = 0 if card.input.spacing_irc_mm is None else 2
+    network = card.segmentation
+    level = (5 * network.width / graph.fold(network) ** 2) * 4 / 3 + 2 * card.input.context_slices + 1
+    slab = 2 * SLAB_SLICES_ON_GPU * rows * columns * level
+    table = ROOM * ROW_BYTES + VOXELS * VOXEL_BYTES + 16 * voxels // WORD_BITS
+    return 2 * math.prod(grid.shape) + (resampled + 4 + 1) * voxels + table + round(slab)
+
+
+def has_room(grid: Grid, card: Card) -> bool:
+    """Whether the current GPU has the memory for all of a scan."""
+    free, _ = import_module("cupy").cuda.runtime.memGetInfo()
+    return on_gpu(grid, card) <= int(free)
+
+
+def budget(volume: Volume, card: Card, segmentation: Engine, *, lung_gate: bool) -> Budget:
+    """The budget of a scan: a slab of it is segmented, twice, and the second time is taken for all slabs."""
+    on_device = segmentation.device == "cuda"
+    start = time.perf_counter()
+    prepared, lungs = normalise(volume, card.input.spacing_irc_mm, lung_gate=lung_gate)
+    normalised = time.perf_counter() - start
+    box = lungs.box(prepared.grid) if lungs else tuple((0, n) for n in prepared.grid.shape)
+    (first, last), *_ = box
+    slices = min(SLAB_SLICES, last - first)
+    middle = (first + last - slices) // 2
+    part = ((middle, middle + slices), (0, prepared.grid.shape[1]), (0, prepared.grid.shape[2]))
+    slab = Volume(prepared.hu[middle : middle + slices], prepared.grid.part(part), prepared.source)
+    for _ in range(2):
+        start = time.perf_counter()
+        segment(slab, lungs, card, segmentation)
+        seconds = time.perf_counter() - start
+    return Budget(
+        shape_irc=volume.grid.shape,
+        host_bytes=on_host(volume.grid, card),
+        device_bytes=on_gpu(volume.grid, card) if on_device else 0,
+        seconds=normalised + seconds * (last - first) / slices,
+    )
