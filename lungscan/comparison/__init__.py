@@ -1,0 +1,1 @@
+"""An earlier scan beside a newer one: lungs aligned, nodules matched, each one's change measured."""
