@@ -13,11 +13,13 @@ import pytest
 from tests.conftest import ROOT
 
 LAYERS = [
-    {"volume", "findings", "settings", "errors", "files", "malignancy_rules"},
+    {"volume", "findings", "settings", "errors", "files", "malignancy_rules", "clock"},
     {"readers", "weights", "kernels", "networks", "engines", "phantom"},
-    {"stages", "report", "operating"},
+    {"stages", "operating", "traffic"},
+    {"clinical", "comparison", "budget"},
+    {"report"},
     {"pipeline", "training", "checkup", "evaluation"},
-    {"explanation", "recipe"},
+    {"explanation", "recipe", "parity", "timeline", "follow_up", "exporting", "verification", "batch", "benchmark"},
     {"commands"},
 ]
 HEAVY = {"numpy", "scipy", "torch", "SimpleITK", "pydicom", "openvino", "onnx", "onnxruntime"}

@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lungscan.explanation import Explanation
-from lungscan.report.terminal import position
+from lungscan.report.words import position
 
 _MARKS = {True: Text("passed", "green"), False: Text("stopped", "red"), None: Text("")}
 

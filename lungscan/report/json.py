@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from dataclasses import asdict
 from importlib.resources import files
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lungscan.findings import CandidateCounts, InputFacts, LungFacts, Nodule, OperatingFacts, Patient, Report, UsedSettings
+
+if TYPE_CHECKING:
+    from lungscan.clinical.assess import Assessment
+    from lungscan.comparison.compare import Comparison
 
 SCHEMA = "lungscan-report/1"
 
@@ -16,14 +21,28 @@ _SHARE = 6  # probabilities
 _UNIT = 9  # direction cosines: a micrometre over a metre
 
 
-def to_json(report: Report, *, all_candidates: bool = False) -> str:
+def to_json(
+    report: Report,
+    *,
+    all_candidates: bool = False,
+    assessment: Assessment | None = None,
+    comparison: Comparison | None = None,
+) -> str:
     """The report as ASCII JSON text. The same report gives the same bytes."""
-    return json.dumps(to_dict(report, all_candidates=all_candidates), indent=2, allow_nan=False)
+    plain = to_dict(report, all_candidates=all_candidates, assessment=assessment, comparison=comparison)
+    return json.dumps(plain, indent=2, allow_nan=False)
 
 
-def to_dict(report: Report, *, all_candidates: bool = False) -> dict[str, Any]:
-    """The report as plain dicts, lists, numbers and strings, rounded; `candidates.all` only when asked for."""
-    return {
+def to_dict(
+    report: Report,
+    *,
+    all_candidates: bool = False,
+    assessment: Assessment | None = None,
+    comparison: Comparison | None = None,
+) -> dict[str, Any]:
+    """The report as plain dicts, lists, numbers and strings, rounded; `candidates.all` only when asked for, `guidelines` and
+    `prior` only where there are some."""
+    out = {
         "schema": SCHEMA,
         "version": report.version,
         "created": report.created,
@@ -36,6 +55,13 @@ def to_dict(report: Report, *, all_candidates: bool = False) -> dict[str, Any]:
         "warnings": [{"code": w.code, "message": w.message} for w in report.warnings],
         "timing_s": {stage: _rounded(s, _PLACE) for stage, s in report.timing_s.items()},
     }
+    if assessment is not None:
+        out["guidelines"] = asdict(assessment)
+    if comparison is not None:
+        from lungscan.comparison.document import to_dict as compared
+
+        out["prior"] = compared(comparison)
+    return out
 
 
 def schema() -> dict[str, Any]:

@@ -5,7 +5,6 @@ Nothing rests on colour alone, and all text from files goes through `harmless` a
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
 from rich import box
@@ -15,14 +14,12 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from lungscan.findings import InputFacts, Nodule, Report
+from lungscan.findings import Nodule, Report
 from lungscan.report.text import harmless
-from lungscan.volume import Triple
+from lungscan.report.words import LONGEST, position, said, several
 
 MOST_NODULES = 20
 ROOMY_COLUMNS = 100
-LONGEST = 1000
-"""Characters of a sentence; names and values are cut at their own, shorter length."""
 
 CLOSING = "lungscan helps a radiologist look; it is no medical device."
 
@@ -69,11 +66,11 @@ def _result(report: Report) -> RenderableType:
 
 def _count(report: Report) -> Text:
     nodules, threshold = report.nodules, report.settings.thresholds.nodule
-    candidates = _several(report.candidates.total, "candidate")
+    candidates = several(report.candidates.total, "candidate")
     if not nodules:
         none = f"none of {candidates} reaches P(nodule) {threshold:g}" if report.candidates.total else "no candidates"
         return Text.assemble(("No nodules found", "bold"), f"   {none}")
-    head = _several(len(nodules), "nodule")
+    head = several(len(nodules), "nodule")
     if report.patient.suspicious is not None:
         head += f", {sum(n.suspicious is True for n in nodules)} suspicious"
     return Text.assemble((head, "bold"), f"   {report.candidates.kept} kept of {candidates}")
@@ -118,63 +115,13 @@ def _row(n: Nodule, *, roomy: bool) -> Iterator[Text]:
         yield Text("suspicious" if n.suspicious else "")
 
 
-def position(xyz_mm: Triple) -> str:
-    """LPS millimetres as a radiologist reads them: a letter for the side, then the distance from the origin."""
-    sides = zip(("RL", "AP", "IS"), xyz_mm, (6, 6, 7), strict=True)
-    return "  ".join(f"{letters[value > 0]}{abs(value):{digits}.1f}" for letters, value, digits in sides)
-
-
 def _facts(report: Report) -> RenderableType:
     table = Table.grid(padding=(0, 2), pad_edge=False)
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
-    for name, value in _said(report):
+    for name, value in said(report):
         table.add_row(Text(name), Text(value))
     return table
-
-
-def _said(report: Report) -> Iterator[tuple[str, str]]:
-    facts, used, t = report.input, report.settings, report.settings.thresholds
-    yield "Scan", f"{harmless(facts.path, LONGEST)} ({harmless(facts.format)})"
-    yield "Series", harmless(facts.series_uid) or "without a UID"
-    if facts.facts:
-        yield "Acquired", " · ".join(harmless(f"{key.replace('_', ' ')} {value}") for key, value in facts.facts.items())
-    if facts.skipped_series:
-        names = ", ".join(harmless(uid) for uid in facts.skipped_series[:3])
-        more = f" and {len(facts.skipped_series) - 3} more" if len(facts.skipped_series) > 3 else ""
-        yield "Not read", f"{_several(len(facts.skipped_series), 'other series', '')}: {names}{more}"
-    yield "Geometry", _geometry(facts)
-    if report.lungs is not None:
-        yield "Lungs", f"{report.lungs.volume_ml:.0f} ml of air-filled lung; only the lungs were searched"
-    else:
-        yield "Lungs", "not looked for: the whole scan was searched"
-    yield "Networks", f"{harmless(used.weights.name)} · sha256 {used.weights.sha256[:12]} · labels {harmless(used.rule)}"
-    yield "Engine", f"{used.engine} · {used.precision} · {used.device}"
-    yield "Thresholds", f"segmentation {t.segmentation:g} · nodule {t.nodule:g} · malignancy {t.malignancy:g}"
-    if (point := used.operating_point) is not None:
-        most = f"at most {point.asked_fp_per_scan:g} false positive{'' if point.asked_fp_per_scan == 1 else 's'} a scan"
-        share = f"{100 * point.sensitivity:.0f} % of nodules found"
-        yield "Operating point", f"{most} (in validation {point.fp_per_scan:.2g}, with {share})"
-    stages = [f"{stage} {seconds:.1f}" for stage, seconds in report.timing_s.items() if stage != "total" and seconds >= 0.05]
-    yield "Seconds", " · ".join([*stages, f"total {report.timing_s.get('total', 0.0):.1f}"])
-
-
-def _geometry(facts: InputFacts) -> str:
-    shape = " × ".join(str(n) for n in facts.shape_irc)
-    spacing = " × ".join(f"{mm:.4g}" for mm in facts.spacing_irc_mm)
-    letters, tilt = _axes(facts)
-    oblique = f", oblique by {tilt:.1f}°" if tilt >= 0.05 else ""
-    return f"{shape} voxels of {spacing} mm (slices, rows, columns) · axes {letters}{oblique}"
-
-
-def _axes(facts: InputFacts) -> tuple[str, float]:
-    """To which side of the patient columns, rows and slices increase, and the largest angle to that side in degrees."""
-    letters, tilt = "", 0.0
-    for axis in zip(*facts.direction, strict=True):
-        main = max(range(3), key=lambda k: abs(axis[k]))
-        letters += ("RL", "AP", "IS")[main][axis[main] > 0]
-        tilt = max(tilt, math.degrees(math.acos(min(1.0, abs(axis[main])))))
-    return letters, tilt
 
 
 def _warnings(report: Report) -> RenderableType:
@@ -183,7 +130,3 @@ def _warnings(report: Report) -> RenderableType:
         sentence = f"{harmless(warning.message, LONGEST)} ({harmless(warning.code)})"
         table.add_row(Text("!", style="bold yellow"), Text(sentence))
     return Group(Text("Warnings", style="bold"), table)
-
-
-def _several(count: int, name: str, ending: str = "s") -> str:
-    return f"{count} {name}{'' if count == 1 else ending}"

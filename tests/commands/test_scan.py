@@ -8,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import jsonschema
@@ -25,24 +26,24 @@ from tests.conftest import ROOT
 
 
 class Pipeline:
-    """Stands in for `lungscan.pipeline.scan`."""
+    """Stands in for `lungscan.pipeline.examine`."""
 
     report: Report = sample_report()
     failure: BaseException | None = None
     settings: Settings | None = None
 
-    def __call__(self, _: Path, settings: Settings, progress: Any) -> Report:
+    def __call__(self, _: Path, settings: Settings, progress: Any) -> SimpleNamespace:
         self.settings = settings
         progress("segment", 1, 2)
         if self.failure:
             raise self.failure
-        return self.report
+        return SimpleNamespace(report=self.report, assessment=None, comparison=None)
 
 
 @pytest.fixture
 def pipeline(monkeypatch: pytest.MonkeyPatch) -> Pipeline:
     stand_in = Pipeline()
-    monkeypatch.setattr(lungscan.pipeline, "scan", stand_in)
+    monkeypatch.setattr(lungscan.pipeline, "examine", stand_in)
     return stand_in
 
 

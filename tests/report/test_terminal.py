@@ -14,7 +14,8 @@ from rich.console import Console
 
 from lungscan.findings import CandidateCounts, InputFacts, Patient, Report
 from lungscan.report.sample import sample_report
-from lungscan.report.terminal import MOST_NODULES, position, show
+from lungscan.report.terminal import MOST_NODULES, show
+from lungscan.report.words import position
 from lungscan.volume import Notice
 from tests.conftest import ROOT
 from tests.report.test_json import anything, at_an_operating_point, without_malignancy, without_nodules
