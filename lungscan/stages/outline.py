@@ -18,8 +18,8 @@ Cores = Mapping[Triple, Flat]
 """The voxels of each candidate, by its centre in patient mm: ascending flat indices into the heatmap."""
 
 
-TIE = 1e-4
-"""What rounding may cost a voxel at exactly a half: the same scan in another format has the same outlines."""
+TIES = 4
+"""Decimals by which two shares are told apart: what rounding costs must not move an outline."""
 
 
 @dataclass(frozen=True)
@@ -58,9 +58,8 @@ def nodule_masks(examined: Examined) -> tuple[NoduleMask, ...]:
 
 
 def _outline(nodule: Nodule, core: Flat, heatmap: Heatmap, file_grid: Grid) -> NoduleMask:
-    """The core's voxels on the finer or coarser grid of the file: where their linear interpolation is at least a half.
-
-    A core so thin that no voxel of the file reaches a half keeps the one at its centre.
+    """The core's voxels on the finer or coarser grid of the file: of their linear interpolation the highest part that has
+    the nodule's volume. A core that no voxel of the file touches keeps the one at its centre.
     """
     index = np.stack(np.unravel_index(core, heatmap.values.shape), axis=1)
     corner = index.min(axis=0) - 1
@@ -70,7 +69,10 @@ def _outline(nodule: Nodule, core: Flat, heatmap: Heatmap, file_grid: Grid) -> N
     box = _padded(nodule.box_irc, file_grid.shape)
     at = np.stack(np.meshgrid(*(np.arange(low, high) for low, high in box), indexing="ij"), axis=-1)
     on_heatmap = heatmap.grid.irc(file_grid.xyz(at)) - corner
-    mask = map_coordinates(inside, np.moveaxis(on_heatmap, -1, 0), order=1, mode="constant") >= 0.5 - TIE
+    share = np.round(map_coordinates(inside, np.moveaxis(on_heatmap, -1, 0), order=1, mode="constant"), TIES)
+    wanted = min(max(round(nodule.volume_mm3 / file_grid.voxel_mm3), 1), share.size)
+    level = np.partition(share, -wanted, axis=None)[-wanted]
+    mask = min(share >= level, share > level, key=lambda m: abs(int(m.sum()) - wanted)) & (share > 0)
     if not mask.any():
         centre = np.rint(nodule.centre_irc).astype(int) - [low for low, _ in box]
         mask[tuple(np.clip(centre, 0, np.array(mask.shape) - 1))] = True

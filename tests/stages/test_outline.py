@@ -38,7 +38,13 @@ def ball_on(file_grid: Grid, radius_mm: float = RADIUS_MM) -> Scanned:
     box = tuple((int(max(at - d - 2, 0)), int(at + d + 3)) for at, d in zip((i, r, c), reach, strict=True))
     whole: Box = ((0, grid.shape[0]), (0, grid.shape[1]), (0, grid.shape[2]))
     report = sample_report()
-    nodule = replace(report.nodules[0], centre_irc=(i, r, c), centre_xyz_mm=(x, y, z), box_irc=(box[0], box[1], box[2]))
+    nodule = replace(
+        report.nodules[0],
+        centre_irc=(i, r, c),
+        centre_xyz_mm=(x, y, z),
+        box_irc=(box[0], box[1], box[2]),
+        volume_mm3=len(core) * grid.voxel_mm3,
+    )
     volume = Volume(np.zeros(file_grid.shape, np.int16), file_grid, Source("scan", "MetaIO", "1.2"))
     heat = Heatmap(inside.astype(np.float32), whole, grid)
     return Scanned(volume, heat, {(x, y, z): core}, replace(report, nodules=(nodule,)))
@@ -65,7 +71,7 @@ def test_a_ball_keeps_its_place_and_size(name: str) -> None:
     (outline,) = nodule_masks(scanned)
     away = np.abs(grid.irc(CENTRE_MM) - outline.centroid_irc())
     assert (away < 0.5).all()
-    assert outline.mask.sum() * grid.voxel_mm3 == pytest.approx(4 / 3 * np.pi * RADIUS_MM**3, rel=0.1)
+    assert outline.mask.sum() * grid.voxel_mm3 == pytest.approx(scanned.report.nodules[0].volume_mm3, rel=0.05)
 
 
 def test_what_is_thinner_than_the_file_s_slices_keeps_a_voxel() -> None:
