@@ -36,7 +36,7 @@ ALL = FOLDS
 
 MOVES = Augmentation(shift_voxels=2, offset_hu=20)
 SEGMENTATION = Plan(steps=6000, rate=3e-3)
-NODULE = Plan(steps=1200, rate=2e-3)
+NODULE = Plan(steps=4000, rate=2e-3)
 DROPOUT, SMOOTHING = 0.3, 0.02
 
 SURE = 0.9
