@@ -49,6 +49,7 @@ class Examination:
 
     segmented  : the heatmap where it was made, on the host or on a GPU
     found      : the candidates there, with their voxels
+    card       : of the networks
     assessment : what guidelines say, where the patient's facts were given
     comparison : what became of the nodules of an earlier scan, where one was given
     """
@@ -60,6 +61,7 @@ class Examination:
     candidates: tuple[Candidate, ...]
     found: Candidates
     report: Report
+    card: Card
     assessment: Assessment | None = None
     comparison: Comparison | None = None
 
@@ -118,7 +120,7 @@ def examine_volume(
     with clock("report"):
         warnings = (*volume.notices, *_caveats(card, volume.source.series_uid, settings))
         report = _report(volume, lungs, diagnosis, _used(settings, networks, thresholds), warnings, clock)
-    return Examination(volume, prepared, lungs, heatmap, tuple(candidates), found, report)
+    return Examination(volume, prepared, lungs, heatmap, tuple(candidates), found, report, card)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from lungscan.report.sample import sample_report
 from lungscan.stages.lungs import Lungs
 from lungscan.stages.segment import Heatmap
 from lungscan.volume import Box, Grid, Source, Volume, triple
+from tests.support import small_card
 
 GRID = Grid((20, 40, 60), (2.0, 1.0, 1.0), (-30.0, -20.0, 100.0), np.eye(3))
 HEATMAP_BOX: Box = ((0, 20), (0, 40), (0, 50))
@@ -69,7 +70,7 @@ def examination() -> Examination:
     )
     volume = Volume(hu, GRID, Source("made.mhd", "metaio", "1.2.3"))
     heatmap = Heatmap(values, HEATMAP_BOX, GRID.part(HEATMAP_BOX))
-    return Examination(volume, volume, Lungs(inside, GRID, 3000.0), heatmap, candidates, None, report)
+    return Examination(volume, volume, Lungs(inside, GRID, 3000.0), heatmap, candidates, None, report, small_card())
 
 
 def gates(explanation: Explanation) -> dict[str, bool | None]:
