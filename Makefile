@@ -37,8 +37,9 @@ bench: $(VENV)/.dev  ## every benchmark, whole scans against the plain way inclu
 bench-check: $(VENV)/.dev  ## the short form: fails when a ratio falls under its floor
 	$(BIN)/python -m pytest benchmarks -m "not slow" --benchmark-only --benchmark-columns=min,median,max
 
-docs: $(VENV)/.dev  ## the pictures of README and docs, drawn by the code itself
+docs: $(VENV)/.dev  ## the pictures of README and docs, drawn by the code itself, and the site in build/site
 	$(BIN)/python docs/pictures.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 train-demo: DEMO := build/train-demo
 train-demo: $(VENV)/.dev  ## phantoms, a cache, all three networks, and what they are worth: under ten minutes on two cores

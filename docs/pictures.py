@@ -2,16 +2,21 @@
 
     make docs
 
-Writes docs/pictures/*.png and docs/pictures/report.svg.
+Writes docs/pictures/*.png and docs/pictures/report.svg. Pages are photographed in Chromium through playwright; where one
+of the two is missing their old pictures stay, and that is said.
 """
 
 from __future__ import annotations
 
 import io
 import re
+import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,12 +25,23 @@ from rich.console import Console
 
 from lungscan.phantom import write_dataset
 from lungscan.pipeline import Examination, examine
+from lungscan.report.html import write_html
+from lungscan.report.pictures import write_png
 from lungscan.report.terminal import show
 from lungscan.settings import Settings
 
 PICTURES = Path(__file__).parent / "pictures"
 ZOOM = 2
 LUNG_WINDOW_HU = (-1350, 150)  # level -600, width 1500
+PAGE_PIXELS = 1560  # height of the photographed page
+PAGE_GAP = 24
+NOTEBOOK = """<style>
+  body { font: 14px/1.5 system-ui, sans-serif; margin: 16px; }
+  pre { background: #f5f5f5; border: 1px solid #ddd; padding: 8px; }
+  table { border-collapse: collapse; font-size: 12px; }
+  th, td { padding: 6px 8px; text-align: right; }
+  tbody tr:nth-child(odd) { background: #f5f5f5; }
+</style>"""
 
 Rgb = npt.NDArray[np.uint8]
 
@@ -60,6 +76,46 @@ def whole(e: Examination) -> npt.NDArray[np.float32]:
     return values
 
 
+@contextmanager
+def chromium() -> Iterator[Any]:
+    """A browser, or None where it or playwright is missing."""
+    program = shutil.which("chromium") or shutil.which("google-chrome")
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        program = None
+    if program is None:
+        yield None
+        return
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+def photographed(e: Examination, browser: Any) -> None:
+    """The page on a desk by day, and beside it on a phone by night."""
+    sheets = []
+    with tempfile.TemporaryDirectory() as folder:
+        (page,) = write_html(e, Path(folder))
+        for width, scheme in ((1080, "light"), (390, "dark")):
+            tab = browser.new_page(viewport={"width": width, "height": PAGE_PIXELS}, color_scheme=scheme)
+            tab.goto(page.as_uri())
+            sheets.append(Image.open(io.BytesIO(tab.screenshot())).convert("RGB"))
+    desk, phone = sheets
+    both = Image.new("RGB", (desk.width + phone.width + 3 * PAGE_GAP, PAGE_PIXELS + 2 * PAGE_GAP), (198, 203, 211))
+    both.paste(desk, (PAGE_GAP, PAGE_GAP))
+    both.paste(phone, (desk.width + 2 * PAGE_GAP, PAGE_GAP))
+    both.save(PICTURES / "report-page.png", optimize=True)
+
+
+def noted(e: Examination, browser: Any) -> None:
+    """The report as the last line of a notebook's cell shows it, in the notebook's own style of tables."""
+    tab = browser.new_page(viewport={"width": 900, "height": 400})
+    tab.set_content(f'{NOTEBOOK}<pre>report = lungscan.scan("SCAN")\nreport</pre>{e.report._repr_html_()}')
+    tab.screenshot(path=PICTURES / "notebook.png", full_page=True)
+
+
 def main() -> None:
     PICTURES.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
@@ -86,6 +142,17 @@ def main() -> None:
         for c in here
     ]
     save(grey(plane), "4-candidates", circles)
+
+    with chromium() as browser:
+        if browser is None:
+            print("report-page.png and notebook.png are left as they are: they need playwright (pip) and Chromium")
+        else:
+            photographed(e, browser)
+            noted(e, browser)
+    with tempfile.TemporaryDirectory() as folder:
+        for sheet in write_png(e, Path(folder)):
+            if sheet.stem in ("overview", f"nodule-{best.id}"):
+                shutil.copy(sheet, PICTURES / f"report-{sheet.stem.partition('-')[0]}.png")
 
     console = Console(record=True, width=92, file=io.StringIO(), force_terminal=True)
     show(replace(e.report, input=replace(e.report.input, path=f"demo/subset0/{path.name}")), console)

@@ -10,27 +10,34 @@ from typing import Annotated
 import typer
 
 from lungscan import __version__
+from lungscan.commands.batch import batch
+from lungscan.commands.bench import bench
+from lungscan.commands.compare import compare
+from lungscan.commands.config import Configurable
 from lungscan.commands.doctor import doctor
 from lungscan.commands.evaluate import evaluate
 from lungscan.commands.explain import explain
+from lungscan.commands.export import export
 from lungscan.commands.inspect import inspect
 from lungscan.commands.options import Verbose
 from lungscan.commands.phantom import phantom
 from lungscan.commands.prepare import prepare
 from lungscan.commands.scan import scan
 from lungscan.commands.train import train
+from lungscan.commands.verify import verify
 from lungscan.commands.weights import weights
 from lungscan.errors import LungscanError
 
 app = typer.Typer(
     name="lungscan",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     help="From a chest CT to a report of its lung nodules. It helps a radiologist look; it is no medical device.",
     epilog="Example: lungscan scan SCAN.zip",
 )
-for command in (scan, explain, inspect, phantom, prepare, train, doctor):
+for configurable in (scan, batch, compare, explain):
+    app.command(cls=Configurable)(configurable)
+for command in (inspect, phantom, prepare, train, export, verify, bench, doctor):
     app.command()(command)
 app.add_typer(evaluate)
 app.add_typer(weights)

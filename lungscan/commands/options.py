@@ -22,6 +22,8 @@ class EngineName(StrEnum):
     auto = "auto"
     openvino = "openvino"
     onnxruntime = "onnxruntime"
+    torch = "torch"
+    tensorrt = "tensorrt"
 
 
 class Precision(StrEnum):
@@ -29,6 +31,7 @@ class Precision(StrEnum):
     fp32 = "fp32"
     bf16 = "bf16"
     fp16 = "fp16"
+    int8 = "int8"
 
 
 ScanPath = Annotated[

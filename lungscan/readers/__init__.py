@@ -16,6 +16,7 @@ import numpy as np
 
 from lungscan.errors import InputRefused, UsageError
 from lungscan.readers import dicom, metaio, nifti, nrrd
+from lungscan.readers.apart import at_hand
 from lungscan.readers.archive import Member, is_zip, members
 from lungscan.readers.dicom_slice import Slice
 from lungscan.readers.gate import gated
@@ -84,9 +85,10 @@ def inspect(path: str | Path) -> list[SeriesFacts]:
 
 @contextmanager
 def _bounded(path: Path) -> Iterator[None]:
-    """A header that asks for what no machine has is the file's fault."""
+    """A child process for what is not read here; and a header that asks for what no machine has is the file's fault."""
     try:
-        yield
+        with at_hand():
+            yield
     except (MemoryError, RecursionError, OverflowError) as error:
         raise InputRefused(f"{path} cannot be read: its header asks for too much ({type(error).__name__}).") from error
 

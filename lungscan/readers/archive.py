@@ -1,17 +1,22 @@
-"""A folder, a zip or a single file as members that can be opened; nothing is ever extracted or followed."""
+"""A folder, a zip or a single file as members that can be opened; nothing is ever extracted, followed or waited for.
+
+A zip is inflated as a stream, so that what is no scan never comes into memory as a whole, and each member to its end, so
+that its checksum counts.
+"""
 
 from __future__ import annotations
 
 import lzma
 import os
+import stat
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
-from io import BytesIO
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, Protocol, Self, TypeVar
 
 from lungscan.errors import InputRefused
 
@@ -26,20 +31,34 @@ TOTAL_BYTES = 16 * 2**30
 RATIO = 1100
 """Bounds on a zip, held while it is inflated. Deflate cannot pack more than 1032 to 1."""
 
+WHOLE_BYTES, WHOLE_RATIO = 2**28, 100
+"""What a zip may always unpack to, and how many times its own size beyond that; the noise of a CT packs 3 to 1."""
+
+_CHUNK = 2**20
+
+T = TypeVar("T")
+
 _DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, OSError, ValueError)
+
+
+class Stream(AbstractContextManager["Stream"], Protocol):
+    """Bytes from the first to the last, once."""
+
+    def read(self, size: int = -1, /) -> bytes: ...
 
 
 @dataclass(frozen=True)
 class Member:
-    """One regular file, or one entry of a zip. `name` is a label, never a path to write to."""
+    """One regular file, or one entry of a zip. `name` is a label, never a path to write to; `size` tells its bytes."""
 
     name: str
-    open: Callable[[], BinaryIO]
+    open: Callable[[], Stream]
+    size: Callable[[], int]
 
     @classmethod
     def of(cls, path: Path, name: str | None = None) -> Member:
         """A file, which must be a regular one when it is opened."""
-        return cls(path.name if name is None else name, lambda: _file(path))
+        return cls(path.name if name is None else name, partial(_file, path), lambda: path.stat().st_size)
 
     @classmethod
     def beside(cls, path: Path, name: str) -> Member:
@@ -53,9 +72,17 @@ class Member:
     def folder(self) -> str:
         return self.name.rpartition("/")[0]
 
-    def data(self) -> bytes:
+    def data(self, most: int = MEMBER_BYTES) -> bytes:
+        """All of its bytes. Raises InputRefused, before they are read, when there are more than `most`."""
         with self.open() as file:
+            if (size := self.size()) > most:
+                raise InputRefused(f"{self.name} holds {size} bytes, more than the {most} that belong there.")
             return file.read()
+
+    def head(self, count: int) -> bytes:
+        """Its first bytes."""
+        with self.open() as file:
+            return file.read(count)
 
 
 def members(path: Path, depth: int = DEPTH) -> Iterator[Member]:
@@ -87,13 +114,20 @@ def _of_folder(folder: Path, prefix: str, depth: int) -> Iterator[Member]:
             yield from _of_folder(Path(entry.path), f"{prefix}{entry.name}/", depth - 1)
 
 
-def _file(path: Path) -> BinaryIO:
-    if not path.is_file():
-        raise InputRefused(f"{path} is not a regular file.")
+def _file(path: Path) -> Stream:
+    """Opened so that a pipe put in its place is not waited for, and looked at once it is open."""
     try:
-        return path.open("rb", buffering=0)
+        file = open(path, "rb", buffering=0, opener=_without_waiting)  # noqa: SIM115 (Path.open takes no opener)
     except OSError as error:
         raise InputRefused(f"{path} cannot be read ({error.strerror}).") from error
+    if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        return file
+    file.close()
+    raise InputRefused(f"{path} is not a regular file.")
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def _of_zip(path: Path) -> Iterator[Member]:
@@ -101,22 +135,41 @@ def _of_zip(path: Path) -> Iterator[Member]:
         archive = zipfile.ZipFile(path)
     except _DAMAGE as error:
         raise InputRefused(f"{path} is a damaged zip ({error}); get a whole copy.") from error
-    infos = [i for i in archive.infolist() if not i.is_dir() and (i.external_attr >> 28) != 0xA]
+    infos = [i for i in archive.infolist() if not i.is_dir() and not stat.S_ISLNK(i.external_attr >> 16)]
     names = [i.filename for i in infos]
+    total = sum(i.file_size for i in infos)
     too_dense = any(i.file_size > RATIO * max(i.compress_size, 1) for i in infos)
-    too_large = len(infos) > MEMBERS or any(i.file_size > MEMBER_BYTES for i in infos)
-    if too_dense or too_large or sum(i.file_size for i in infos) > TOTAL_BYTES:
+    too_large = len(infos) > MEMBERS or total > TOTAL_BYTES or any(i.file_size > MEMBER_BYTES for i in infos)
+    if too_dense or too_large or total > max(WHOLE_BYTES, WHOLE_RATIO * path.stat().st_size):
         raise InputRefused(f"{path} would unpack to more than is sane for a scan; it is not read.")
     if len(set(names)) < len(names):
         raise InputRefused(f"{path} holds two members of one name; it is not clear which is meant.")
     for info in sorted(infos, key=lambda i: i.filename):
-        yield Member(info.filename, partial(_inflated, archive, info))
+        yield Member(info.filename, partial(_Unpacked, archive, info), partial(int, info.file_size))
 
 
-def _inflated(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> BinaryIO:
-    """A member in memory, no longer than the zip says, its checksum tested."""
-    try:
-        with archive.open(info) as file:
-            return BytesIO(file.read())
-    except _DAMAGE as error:
-        raise InputRefused(f"{info.filename} in {archive.filename} cannot be unpacked ({error}).") from error
+class _Unpacked:
+    """A member of a zip, no longer than the zip says, read to its end and checksum. Raises InputRefused for damage."""
+
+    def __init__(self, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> None:
+        self._where = f"{info.filename} in {archive.filename}"
+        self._file: IO[bytes] = self._sound(partial(archive.open, info))
+
+    def read(self, size: int = -1, /) -> bytes:
+        return self._sound(partial(self._file.read, size))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            while kind is None and self.read(_CHUNK):
+                pass
+        finally:
+            self._file.close()
+
+    def _sound(self, step: Callable[[], T]) -> T:
+        try:
+            return step()
+        except _DAMAGE as error:
+            raise InputRefused(f"{self._where} cannot be unpacked ({error}).") from error

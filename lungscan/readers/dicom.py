@@ -14,16 +14,27 @@ from lungscan.errors import InputRefused, UsageError
 from lungscan.readers.archive import Member
 from lungscan.readers.dicom_frames import frames
 from lungscan.readers.dicom_geometry import Placed, stacked
-from lungscan.readers.dicom_header import looks_like_dicom, parse
+from lungscan.readers.dicom_header import Header, looks_like_dicom, parse
 from lungscan.readers.dicom_pixels import decode
+from lungscan.readers.dicom_shear import Shear
 from lungscan.readers.dicom_slice import DERIVED_VIEWS, Slice
+from lungscan.readers.gate import placed
 from lungscan.volume import Notice, Source, Volume
 
-HELD_BYTES = 2**31
+HELD_BYTES = 2**29
 """How much of a folder is held in memory; of what comes after, the pixels are read again when they are needed."""
+
+HEAD_BYTES, AT_ONCE_BYTES = 132, 2**22
+"""What tells whether a file may be DICOM; the whole of a smaller file is read at once."""
+
+FILE_BYTES = 2**30 + 2**26
+"""2048 frames of 512 x 512, and their headers."""
 
 NAMED = 3
 """So many of the files passed over are named."""
+
+CHEST = ("CHEST", "THORAX", "LUNG", "TORSO", "TRUNK", "BODY", "BREAST", "HEART", "MEDIASTIN", "ESOPHAG")
+"""Body parts that hold lungs; the tag is a hint, often left as the protocol had it, and never a reason to refuse."""
 
 ALTERNATION_HU = 10.0
 """Slices whose mean swings to and fro by more than this are two acquisitions shuffled into one another."""
@@ -44,21 +55,27 @@ def slices(found: Iterable[Member], foreign: list[str] | None = None) -> list[Sl
     foreign = [] if foreign is None else foreign
     held = 0
     for member in found:
-        with member.open() as file:
-            head = file.read(132)
-            if not looks_like_dicom(head):
-                foreign.append(member.name)
-                continue
-            file.seek(0)
-            data = file.read()
-        header = parse(data, member.name)
+        header = _header(member)
         if header is None:
             foreign.append(member.name)
             continue
         image = Slice(member.name, header)
-        held += len(data)
-        out.append(image if held <= HELD_BYTES or header.pixels is None else image.let_go(member))
+        held += header.held_bytes
+        out.append(image if held <= HELD_BYTES or not header.has_pixels else image.let_go(member))
     return out
+
+
+def _header(member: Member) -> Header | None:
+    with member.open() as file:
+        size = member.size()
+        data = file.read(-1 if size <= AT_ONCE_BYTES else HEAD_BYTES)
+        if not looks_like_dicom(data[:HEAD_BYTES]):
+            return None
+        if size > FILE_BYTES:
+            raise InputRefused(f"{member.name} is larger than any CT image ({size} bytes).")
+        if size > AT_ONCE_BYTES:
+            data += file.read()
+    return parse(data, member.name)
 
 
 def passed_over(foreign: Sequence[str]) -> tuple[Notice, ...]:
@@ -107,22 +124,28 @@ def _largest(path: str, groups: dict[str, list[Slice]]) -> str:
 def volume(path: str, images: Sequence[Slice], kind: str, skipped: tuple[str, ...] = ()) -> Volume:
     """One series as HU on its grid."""
     images, notices = _admitted(path, images)
-    grid, order, more = stacked(path, [_placed(image) for image in images])
+    stack = stacked(path, [_placed(image) for image in images])
+    placed(path, stack.grid)
+    shear = Shear.of(stack.grid, stack.drift_rc) if any(stack.drift_rc) else None
+    grid = stack.grid if shear is None else shear.grid
     hu = np.empty(grid.shape, np.int16)
-    seen: set[str] = set()
-    for k, at in enumerate(order):
-        for notice in decode(images[at], hu[k]):
-            if notice.code not in seen:
-                seen.add(notice.code)
-                more.append(notice)
+    plane = np.empty(stack.grid.shape[1:], np.int16)
+    seen: dict[str, Notice] = {}
+    for k, at in enumerate(stack.order):
+        for notice in decode(images[at], hu[k] if shear is None else plane):
+            seen.setdefault(notice.code, notice)
+        if shear is not None:
+            shear.put(k, plane, hu[k])
     _refuse_shuffled(path, hu)
-    first = images[order[0]]
+    first = images[stack.order[0]]
     facts = {key: first.text(keyword) for key, keyword in _FACTS.items() if first.text(keyword)}
-    return Volume(hu, grid, Source(path, kind, first.series_uid, skipped, facts), tuple(notices + more))
+    return Volume(hu, grid, Source(path, kind, first.series_uid, skipped, facts), (*notices, *stack.notices, *seen.values()))
 
 
 def _placed(image: Slice) -> Placed:
     row_mm, column_mm = image.numbers("PixelSpacing", 2)
+    if min(row_mm, column_mm) <= 0:
+        raise InputRefused(f"{image.name}: PixelSpacing is {row_mm:g} x {column_mm:g} mm, which is no size.")
     return Placed(
         name=image.name,
         position=np.array(image.numbers("ImagePositionPatient", 3)),
@@ -151,7 +174,7 @@ def _admitted(path: str, images: Sequence[Slice]) -> tuple[list[Slice], list[Not
     for image in kept:
         if view := DERIVED_VIEWS & image.image_type:
             raise InputRefused(f"{image.name} is a {view.pop()} rendering, not a slice; give the original series.")
-        if image.header.pixels is None and image.member is None:
+        if not image.header.has_pixels and image.member is None:
             raise InputRefused(f"{image.name} is cut short: it holds no pixel data.")
         if min(image.whole("Rows"), image.whole("Columns")) < 1:
             raise InputRefused(f"{image.name} gives its size as {image.text('Rows')} x {image.text('Columns')} pixels.")
@@ -159,6 +182,8 @@ def _admitted(path: str, images: Sequence[Slice]) -> tuple[list[Slice], list[Not
         notices.append(Notice("no-modality", "The images do not name their modality; their class says CT."))
     if len({image.text("PatientID") for image in kept}) > 1:
         raise InputRefused(f"{path}: series {first.series_uid} holds images of more than one patient.")
+    if (part := kept[0].text("BodyPartExamined").upper()) and not any(word in part for word in CHEST):
+        notices.append(Notice("body-part", f"The images call their body part {part[:16]}, not chest."))
     if any("AVERAGE" in image.image_type for image in kept):
         notices.append(Notice("averaged", "The slices are averages of others; small nodules may be blurred."))
     return [one for image in kept for one in (frames(image) if image.frames != 1 else [image])], notices

@@ -1,8 +1,9 @@
-"""Where DICOM slices lie: one regular, orthogonal stack, or a refusal that says why not.
+"""Where DICOM slices lie: one regular stack, or a refusal that says why not.
 
 With r along a row and c down a column (ImageOrientationPatient), n = r x c, and PixelSpacing as (row step, column step), the
 pixel (row j, column i) of slice k lies at P0 + r * column_step * i + c * row_step * j + n * step * k, in LPS millimetres
-(DICOM PS3.3, C.7.6.2.1.1). Slices are ordered along n by their positions, never by name or number.
+(DICOM PS3.3, C.7.6.2.1.1). Slices are ordered along n by their positions, never by name or number. Where the gantry was
+tilted each slice lies a constant piece further aside than the one before: a shear, which `dicom_shear` undoes.
 """
 
 from __future__ import annotations
@@ -24,7 +25,11 @@ STEP_SHARE, STEP_MM = 0.01, 0.01
 """A slice may lie this share of a step, and at least this far, from its place along the normal."""
 
 SIDEWAYS_PIXELS = 0.5
-TILT_DEGREES = 0.5
+"""How far a slice may lie aside of the straight line through all of them, and that line's end aside of the first slice."""
+
+TILT_DEGREES = 35.0
+"""No gantry tilts further."""
+
 FEW = 3
 """So many images of another direction are strays; more make the series a mixture."""
 
@@ -40,11 +45,25 @@ class Placed:
     size_rc: tuple[int, int]
     frame: str
     passes: tuple[str, ...]
-    pixels: Callable[[], memoryview | None]
+    pixels: Callable[[], memoryview | bytes | None]
 
 
-def stacked(path: str, images: Sequence[Placed]) -> tuple[Grid, list[int], list[Notice]]:
-    """The grid, the images in the order of its slices, and what a reader should know."""
+@dataclass(frozen=True)
+class Stack:
+    """Images on a grid.
+
+    order        : the images by slice
+    drift_rc     : how many rows and columns each slice lies further aside than the one before; zeros but for a tilted gantry
+    """
+
+    grid: Grid
+    order: list[int]
+    drift_rc: tuple[float, float]
+    notices: list[Notice]
+
+
+def stacked(path: str, images: Sequence[Placed]) -> Stack:
+    """The images of a series in order, the grid of the first one's pixels, and what a reader should know."""
     notices: list[Notice] = []
     kept = _one_direction(path, images, notices)
     first = images[kept[0]]
@@ -60,15 +79,25 @@ def stacked(path: str, images: Sequence[Placed]) -> tuple[Grid, list[int], list[
     kept = _one_pass(path, images, sorted(kept, key=lambda k: along[k]), along, notices)
     if len(kept) < 2:
         raise InputRefused(f"{path} holds a single slice, which is no volume.")
-    step = _step(path, images, kept, along, n, min(first.spacing_rc_mm))
+    step = _step(path, along[kept])
     rows_mm, columns_mm = first.spacing_rc_mm
+    positions = np.array([images[k].position for k in kept])
+    drift = _drift(path, positions, np.stack([c / rows_mm, r / columns_mm]), step)
+    if any(drift):
+        tilt = np.degrees(np.arctan2(np.hypot(drift[0] * rows_mm, drift[1] * columns_mm), step))
+        notices.append(
+            Notice(
+                "tilt",
+                f"The gantry was tilted by {tilt:.1f} degrees: rows were moved to their true places, by interpolation.",
+            )
+        )
     grid = Grid(
         (len(kept), *first.size_rc),
         (step, rows_mm, columns_mm),
         triple(images[kept[0]].position),
         np.stack([r, c, n], axis=1),
     )
-    return grid, kept, notices
+    return Stack(grid, kept, drift, notices)
 
 
 def _axes(image: Placed) -> tuple[Array, Array, Array]:
@@ -147,9 +176,8 @@ def _interleaved(images: Sequence[Placed], kept: list[int], along: Array) -> boo
     return False
 
 
-def _step(path: str, images: Sequence[Placed], kept: list[int], along: Array, n: Array, pixel_mm: float) -> float:
-    """Distance of the slices. Raises InputRefused for a gap, uneven steps, a tilted gantry or slices that lie sideways."""
-    t = along[kept]
+def _step(path: str, t: Array) -> float:
+    """Distance of slices at `t` along their normal. Raises InputRefused for a gap or uneven steps."""
     steps = np.diff(t)
     usual = float(np.median(steps))
     if (wide := np.flatnonzero(steps > 1.5 * usual)).size:
@@ -161,14 +189,29 @@ def _step(path: str, images: Sequence[Placed], kept: list[int], along: Array, n:
     step = float(t[-1] - t[0]) / (len(t) - 1)
     off = np.abs(t - (t[0] + step * np.arange(len(t))))
     if off.max() > max(STEP_SHARE * step, STEP_MM):
-        raise InputRefused(f"{path}: the distance of the slices varies from {steps.min():.2f} to {steps.max():.2f} mm.")
-    positions = np.array([images[k].position for k in kept])
-    aside = positions - positions[0] - np.outer(t - t[0], n)
-    tilt = np.degrees(np.arctan2(np.linalg.norm(aside[-1]), t[-1] - t[0]))
-    if tilt > TILT_DEGREES:
+        at = int(np.abs(steps - usual).argmax())
         raise InputRefused(
-            f"{path}: the gantry was tilted by {tilt:.1f} degrees, so the voxels are not rectangular; correct it first."
+            f"{path}: the distance of the slices varies from {steps.min():.2f} to {steps.max():.2f} mm, first between "
+            f"{t[at]:.2f} and {t[at + 1]:.2f} mm along the table; get slices at even steps."
         )
-    if np.linalg.norm(aside, axis=1).max() > SIDEWAYS_PIXELS * pixel_mm:
-        raise InputRefused(f"{path}: some slices lie beside the others; the stack is not straight.")
     return step
+
+
+def _drift(path: str, positions: Array, per_mm: Array, step: float) -> tuple[float, float]:
+    """Rows and columns by which each slice lies aside of the one before; 0, 0 for a straight stack.
+
+    per_mm : (2,3), what takes millimetres to rows and to columns
+
+    Raises InputRefused when slices do not lie on one line, or that line is steeper than any gantry.
+    """
+    aside = (positions - positions[0]) @ per_mm.T
+    number = np.arange(len(aside))
+    line = np.stack([np.polyfit(number, aside[:, axis], 1) for axis in range(2)], axis=1)
+    if np.abs(aside - np.outer(number, line[0]) - line[1]).max() > SIDEWAYS_PIXELS:
+        raise InputRefused(f"{path}: some slices lie beside the others; the stack is not straight.")
+    if np.abs(line[0]).max() * number[-1] <= SIDEWAYS_PIXELS:
+        return 0.0, 0.0
+    tilt = np.degrees(np.arctan2(np.hypot(*(line[0] / np.linalg.norm(per_mm, axis=1))), step))
+    if tilt > TILT_DEGREES:
+        raise InputRefused(f"{path}: the slices drift aside by {tilt:.1f} degrees, further than a gantry tilts.")
+    return float(line[0, 0]), float(line[0, 1])

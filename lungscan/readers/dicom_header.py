@@ -1,50 +1,43 @@
 """The few tags of a DICOM image that lungscan needs, and its pixels' bytes.
 
-Files in explicit or implicit little endian, deflated ones too, are walked element by element (DICOM PS3.5, chapter 7), in a
-tenth of the time of a full parse. Whatever is unusual (compressed pixels, big endian, a missing preamble) goes to pydicom.
+Files in little endian, deflated and compressed ones too, are walked element by element (DICOM PS3.5, chapter 7), in a tenth
+of the time of a full parse. Whatever is unusual (big endian, a missing preamble) goes to pydicom, in a child process.
 """
 
 from __future__ import annotations
 
 import struct
-import warnings
 import zlib
 from dataclasses import dataclass
-from io import BytesIO
-from typing import Any
-
-import pydicom
-from pydicom.datadict import tag_for_keyword
-from pydicom.multival import MultiValue
 
 from lungscan.errors import InputRefused
+from lungscan.readers.apart import child
+from lungscan.readers.dicom_tags import (
+    COMPRESSED,
+    CT_CLASSES,
+    DEFLATED,
+    ENHANCED_CT,
+    EXPLICIT,
+    IMPLICIT,
+    INDEX,
+    NAMES,
+    NUMBERS,
+    number,
+    printable,
+)
 
-IMPLICIT, EXPLICIT, DEFLATED = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.1.99"
-ENHANCED_CT = ("1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2")
-CT_CLASSES = ("1.2.840.10008.5.1.4.1.1.2", *ENHANCED_CT)
-"""CT Image; Enhanced CT Image and Legacy Converted Enhanced CT Image, whose frames have headers of their own."""
+__all__ = ["CT_CLASSES", "ENHANCED_CT", "Header", "looks_like_dicom", "parse"]
 
-INFLATED_BYTES = 2**28
-"""The most that one deflated file may hold."""
+INFLATED_BYTES, INFLATED_RATIO = 2**24, 50
+"""What one deflated file may always hold, and how many times its own size beyond that."""
 
 NESTED = 32
 """Sequences within sequences that are stepped over; what nests deeper is no CT of a scanner."""
 
-_US = {
-    *("SamplesPerPixel", "PlanarConfiguration", "Rows", "Columns"),
-    *("BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation"),
-}
-_PADDING = {"PixelPaddingValue", "PixelPaddingRangeLimit"}
-_TEXT = {
-    *("ImageType", "SOPClassUID", "SOPInstanceUID", "Modality", "Manufacturer", "SeriesDescription", "PatientID"),
-    *("BodyPartExamined", "SliceThickness", "KVP", "ConvolutionKernel", "PatientPosition", "SeriesInstanceUID"),
-    *("AcquisitionNumber", "FrameOfReferenceUID", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"),
-    *("NumberOfFrames", "PhotometricInterpretation", "RescaleSlope", "RescaleIntercept", "RescaleType", "Exposure"),
-    *("LossyImageCompression", "LossyImageCompressionRatio", "ModalityLUTSequence"),
-}
-_NAMES = {int(tag): name for name in _US | _PADDING | _TEXT if (tag := tag_for_keyword(name)) is not None}
-_NUMBERS = _US | _PADDING
-_PIXEL_DATA, _SYNTAX = 0x7FE00010, 0x00020010
+HEADER_BYTES = 2**22
+"""How far the walk goes before the pixels, in a tenth of a second at the most."""
+
+_PIXEL_DATA, _SYNTAX, _CLASS = 0x7FE00010, 0x00020010, 0x00020002
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _LONG = {b"OB", b"OW", b"OF", b"OD", b"OL", b"OV", b"SQ", b"UC", b"UR", b"UT", b"UN", b"SV", b"UV"}
 _SHORT = {
@@ -60,20 +53,39 @@ _BARE = struct.Struct("<HHI")
 class Header:
     """Tags by keyword as text, several values joined by backslashes; numbers are parsed where they are used.
 
-    pixels  : the bytes of PixelData, None where there are none
-    dataset : the whole object, for files whose pixels need a decoder
-    bare    : the file lacks DICOM's preamble
+    pixels : the bytes of uncompressed PixelData, None where there are none
+    file   : what the child must see: the whole file where its pixels are compressed, and what stands ahead of them in an
+             enhanced CT, whose frames have headers of their own
+    bare   : the file lacks DICOM's preamble
     """
 
     tags: dict[str, str]
     syntax: str
     pixels: memoryview | None
-    dataset: pydicom.Dataset | None = None
+    file: bytes | None = None
     bare: bool = False
+
+    @property
+    def has_pixels(self) -> bool:
+        return self.pixels is not None or self.compressed
+
+    @property
+    def compressed(self) -> bool:
+        return self.syntax.startswith(COMPRESSED) and self.file is not None
+
+    @property
+    def held_bytes(self) -> int:
+        """What this keeps in memory."""
+        pixels = 0 if self.pixels is None else memoryview(self.pixels.obj).nbytes
+        return pixels + len(self.file or b"")
 
 
 class _Unusual(Exception):
     """Something that the walk leaves to pydicom."""
+
+
+class _Index(Exception):
+    """The file is a DICOMDIR."""
 
 
 def looks_like_dicom(head: bytes) -> bool:
@@ -92,21 +104,22 @@ def parse(data: bytes, name: str) -> Header | None:
         plausible = data[:2] in (b"\x08\x00", b"\x02\x00") and data[2:4] in (b"\0\0", b"\5\0", b"\x08\0", b"\x16\0")
         return _parsed(data, name, bare=True) if plausible else None
     try:
-        header = _walked(data, name)
-        if header.tags.get("SOPClassUID") not in ENHANCED_CT:
-            return header
+        return _walked(data, name)
+    except _Index:
+        return None
     except (_Unusual, struct.error):
-        pass
-    return _parsed(data, name, bare=False)
+        return _parsed(data, name, bare=False)
 
 
 def _walked(data: bytes, name: str) -> Header:
     """The fast way. Raises _Unusual or struct.error when something is met that it does not know, or the bytes end."""
     tags: dict[str, str] = {}
+    whole = data
     syntax, data, at = _meta(data, name)
     explicit = syntax != IMPLICIT
     last = 0
-    while True:
+    while at < len(data):
+        start = at
         if explicit:
             group, element, vr, length = _HEAD.unpack_from(data, at)
             at += 8
@@ -120,11 +133,13 @@ def _walked(data: bytes, name: str) -> Header:
             group, element, length = _BARE.unpack_from(data, at)
             at += 8
         tag = group << 16 | element
-        if tag <= last:
+        if tag <= last or start > HEADER_BYTES:
             raise _Unusual
         last = tag
+        if tag == _PIXEL_DATA:
+            return _with_pixels(tags, syntax, whole, data, (start, at, length))
         if length == _UNDEFINED:
-            if tag == _PIXEL_DATA or vr != b"SQ":
+            if vr != b"SQ":
                 raise _Unusual
             end = _sequence_end(data, at, explicit, 0)
             value = b""
@@ -132,13 +147,27 @@ def _walked(data: bytes, name: str) -> Header:
             end = at + length
             if end > len(data):
                 raise _Unusual
-            if tag == _PIXEL_DATA:
-                return Header(tags, syntax, memoryview(data)[at:end])
-            value = data[at:end] if tag in _NAMES else b""
-        if tag in _NAMES:
-            keyword = _NAMES[tag]
-            tags[keyword] = _number(value) if keyword in _NUMBERS else value.decode("utf-8", "replace").strip("\0 ")
+            value = data[at:end] if tag in NAMES else b""
+        if tag in NAMES:
+            keyword = NAMES[tag]
+            tags[keyword] = number(value) if keyword in NUMBERS else printable(value.decode("utf-8", "replace").strip("\0 "))
         at = end
+    return Header(tags, syntax, None)
+
+
+def _with_pixels(tags: dict[str, str], syntax: str, whole: bytes, data: bytes, where: tuple[int, int, int]) -> Header:
+    """The header of an image whose pixels start at `where`: their element, their value, its length."""
+    start, at, length = where
+    if syntax.startswith(COMPRESSED):
+        if length != _UNDEFINED:
+            raise _Unusual
+        child().start()
+        return Header(tags, syntax, None, whole)
+    if length == _UNDEFINED or at + length > len(data):
+        raise _Unusual
+    if tags.get("SOPClassUID") not in ENHANCED_CT:
+        return Header(tags, syntax, memoryview(data)[at : at + length])
+    return Header(tags, syntax, memoryview(data)[at : at + length], whole if syntax == DEFLATED else data[:start])
 
 
 def _meta(data: bytes, name: str) -> tuple[str, bytes, int]:
@@ -150,24 +179,29 @@ def _meta(data: bytes, name: str) -> tuple[str, bytes, int]:
         if vr in _LONG:
             (length,) = _WIDE.unpack_from(data, at)
             at += 4
-        if group << 16 | element == _SYNTAX:
-            syntax = data[at : at + length].rstrip(b"\0 ").decode("ascii", "replace")
+        value = data[at : at + length].rstrip(b"\0 ").decode("ascii", "replace")
+        tag = group << 16 | element
+        if tag == _CLASS and value == INDEX:
+            raise _Index
+        if tag == _SYNTAX:
+            syntax = value
         at += length
     if syntax == DEFLATED:
         return syntax, _inflated(data[at:], name), 0
-    if syntax not in (IMPLICIT, EXPLICIT):
+    if syntax not in (IMPLICIT, EXPLICIT) and not syntax.startswith(COMPRESSED):
         raise _Unusual
     return syntax, data, at
 
 
 def _inflated(data: bytes, name: str) -> bytes:
     inflater = zlib.decompressobj(wbits=-15)
+    most = max(INFLATED_BYTES, INFLATED_RATIO * len(data))
     try:
-        whole = inflater.decompress(data, INFLATED_BYTES)
+        whole = inflater.decompress(data, most)
     except zlib.error as error:
         raise InputRefused(f"{name} is damaged ({error}); get a whole copy.") from error
     if not inflater.eof:
-        raise InputRefused(f"{name} is cut short, or unpacks to more than {INFLATED_BYTES} bytes; get a whole copy.")
+        raise InputRefused(f"{name} is cut short, or unpacks to more than {most} bytes; get a whole copy.")
     return whole
 
 
@@ -176,6 +210,8 @@ def _sequence_end(data: bytes, at: int, explicit: bool, depth: int) -> int:
     if depth > NESTED:
         raise _Unusual
     while True:
+        if at > HEADER_BYTES:
+            raise _Unusual
         group, element, length = _BARE.unpack_from(data, at)
         at += 8
         tag = group << 16 | element
@@ -188,6 +224,8 @@ def _sequence_end(data: bytes, at: int, explicit: bool, depth: int) -> int:
 
 def _item_end(data: bytes, at: int, explicit: bool, depth: int) -> int:
     while True:
+        if at > HEADER_BYTES:
+            raise _Unusual
         group, element, length = _BARE.unpack_from(data, at)
         if group << 16 | element == _ITEM_END:
             return at + 8
@@ -208,29 +246,19 @@ def _item_end(data: bytes, at: int, explicit: bool, depth: int) -> int:
             raise _Unusual
 
 
-def _number(value: bytes) -> str:
-    return str(int.from_bytes(value, "little")) if len(value) == 2 else ""
-
-
 def _parsed(data: bytes, name: str, *, bare: bool) -> Header | None:
-    """The slow way, by pydicom."""
+    """The slow way, by pydicom in the child."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # pydicom warns of values that are checked where they are used
-            dataset = pydicom.dcmread(BytesIO(data), force=bare)
-            if "DirectoryRecordSequence" in dataset or _is_index(dataset):
-                return None
-            if "SOPClassUID" not in dataset:
-                raise ValueError("it does not say what it is")
-            tags = {keyword: text(dataset, keyword) for keyword in _NAMES.values() if keyword in dataset}
-            syntax = str(getattr(dataset.file_meta, "TransferSyntaxUID", IMPLICIT))
-            raw = dataset.PixelData if "PixelData" in dataset else None
-    except Exception as error:  # pydicom raises whatever broken bytes lead it into
+        answer, pixels = child().ask(name, {"task": "parse", "bare": bare}, data)
+    except InputRefused:
         if bare or _says(data) not in ("", *CT_CLASSES):
             return None
-        why = str(error).partition("\n")[0] or type(error).__name__
-        raise InputRefused(f"{name} is a damaged DICOM file ({why}); get a whole copy, or take it away.") from error
-    return Header(tags, syntax, None if raw is None else memoryview(raw), dataset, bare)
+        raise
+    if "foreign" in answer:
+        return None
+    tags, syntax = answer["tags"], answer["syntax"]
+    asked = (answer["pixels"] and not answer["native"]) or tags.get("SOPClassUID") in ENHANCED_CT
+    return Header(tags, syntax, memoryview(pixels) if answer["native"] else None, data if asked else None, bare)
 
 
 def _says(data: bytes) -> str:
@@ -238,16 +266,3 @@ def _says(data: bytes) -> str:
     at = data.find(b"\x02\x00\x02\x00UI", 132, 1024)
     length = int.from_bytes(data[at + 6 : at + 8], "little")
     return data[at + 8 : at + 8 + length].decode("ascii", "replace").rstrip("\0 ") if at > 0 else ""
-
-
-def _is_index(dataset: pydicom.Dataset) -> bool:
-    return getattr(dataset.file_meta, "MediaStorageSOPClassUID", "") == "1.2.840.10008.1.3.10"
-
-
-def text(dataset: pydicom.Dataset, keyword: str) -> str:
-    """An element's value as a header's text."""
-    value: Any = dataset[keyword].value
-    if isinstance(value, bytes):
-        return _number(value)
-    several = isinstance(value, MultiValue | list)
-    return "\\".join(str(v) for v in value) if several else str("" if value is None else value).strip()

@@ -1,26 +1,22 @@
 """The pixels of one DICOM image → HU, each image by its own tags.
 
-Uncompressed pixels go from the file's bytes straight into their slice of the volume; compressed ones through pydicom's
-decoders. HU = stored * RescaleSlope + RescaleIntercept (DICOM PS3.3, C.11.1.1.2), rounded once.
+Uncompressed pixels go from the file's bytes straight into their slice of the volume; compressed ones through a codec, in a
+child process. HU = stored * RescaleSlope + RescaleIntercept (DICOM PS3.3, C.11.1.1.2), rounded once.
 """
 
 from __future__ import annotations
 
-import warnings
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
-from pydicom.uid import ExplicitVRBigEndian
 
 from lungscan.errors import InputRefused
-from lungscan.readers.dicom_header import DEFLATED, EXPLICIT, IMPLICIT
+from lungscan.readers.apart import child
 from lungscan.readers.dicom_slice import Slice
+from lungscan.readers.dicom_tags import BIG_ENDIAN
 from lungscan.readers.gate import as_hu
 from lungscan.volume import AIR_HU, Notice
 
 _LOSSY = ("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51", "1.2.840.10008.1.2.4.81", "1.2.840.10008.1.2.4.91")
-_NATIVE = (IMPLICIT, EXPLICIT, DEFLATED, ExplicitVRBigEndian)
 _CLIPPED_SHARE = 0.01
 
 Stored = npt.NDArray[np.int16] | npt.NDArray[np.uint16]
@@ -66,16 +62,13 @@ def _stored(image: Slice, shape: tuple[int, ...]) -> tuple[Stored, list[Notice]]
         notices.append(
             Notice("lossy", f"The images are lossily compressed{f' ({ratio}:1)' if ratio else ''}: HU are not exact.")
         )
-    if is_compressed(image):
-        values = decompressed(image, shape)
-    else:
-        order = ">" if image.header.syntax == ExplicitVRBigEndian else "<"
-        raw = image.header.pixels
-        wanted = 2 * shape[0] * shape[1]
-        if raw is None or not wanted <= len(raw) <= wanted + 1:
-            got = 0 if raw is None else len(raw)
-            raise InputRefused(f"{image.name} holds {got} bytes of pixels, not the {wanted} that its size asks for.")
-        values = np.frombuffer(raw, f"{order}i2" if signed else f"{order}u2", count=wanted // 2).reshape(shape)
+    wanted = 2 * shape[0] * shape[1]
+    raw = memoryview(decompressed(image, (1, *shape))) if image.header.compressed else image.header.pixels
+    order = ">" if image.header.syntax == BIG_ENDIAN else "<"
+    if raw is None or not wanted <= len(raw) <= wanted + 1:
+        got = 0 if raw is None else len(raw)
+        raise InputRefused(f"{image.name} holds {got} bytes of pixels, not the {wanted} that its size asks for.")
+    values = np.frombuffer(raw, f"{order}i2" if signed else f"{order}u2", count=wanted // 2).reshape(shape)
     values = values.astype(np.int16 if signed else np.uint16, copy=False)
     spare = 16 - image.whole("BitsStored")
     if spare:
@@ -83,25 +76,11 @@ def _stored(image: Slice, shape: tuple[int, ...]) -> tuple[Stored, list[Notice]]
     return values, notices
 
 
-def is_compressed(image: Slice) -> bool:
-    """Whether the pixels need a codec; what DICOM does not know is left to the decoders to refuse."""
-    return image.header.syntax not in _NATIVE
-
-
-def decompressed(image: Slice, shape: tuple[int, ...]) -> npt.NDArray[Any]:
-    """Pixels of an image, or of all frames of one, as its codec stored them."""
-    from pydicom.pixels import pixel_array
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            values: Any = pixel_array(image.header.dataset, raw=True)
-    except Exception as error:  # a codec may raise anything for broken data
-        why = str(error).partition("\n")[0] or type(error).__name__
-        raise InputRefused(f"{image.name} cannot be decompressed ({why}).") from error
-    if values.shape != shape:
-        raise InputRefused(f"{image.name} decompresses to {values.shape}, not {shape}.")
-    return np.asarray(values)
+def decompressed(image: Slice, shape: tuple[int, ...]) -> bytearray:
+    """Pixels of the frames (N,R,C) of an image as its codec stored them, 16 bits each, little endian."""
+    frames, rows, columns = shape
+    question = {"task": "decode", "frames": frames, "rows": rows, "columns": columns}
+    return child().ask(image.name, question, image.header.file or b"", 2 * frames * rows * columns)[1]
 
 
 def _rescale(image: Slice, notices: list[Notice]) -> tuple[float, float]:
@@ -128,7 +107,8 @@ def _adds_exactly(image: Slice, stored: Stored, slope: float, intercept: float) 
 
 
 def _scaled(image: Slice, stored: Stored, slope: float, intercept: float, notices: list[Notice]) -> npt.NDArray[np.int16]:
-    hu = stored.astype(np.float64) * slope + intercept
+    with np.errstate(over="ignore"):
+        hu = stored.astype(np.float64) * slope + intercept
     over = hu > 32767
     if over.mean() > _CLIPPED_SHARE:
         raise InputRefused(f"{image.name} holds HU over 32767 in more than 1 % of its pixels.")

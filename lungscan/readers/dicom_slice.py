@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 
 from lungscan.errors import InputRefused
 from lungscan.readers.archive import Member
-from lungscan.readers.dicom_header import CT_CLASSES, Header, parse
+from lungscan.readers.dicom_header import Header, parse
+from lungscan.readers.dicom_tags import CT_CLASSES
+
+FARTHEST = 1e6
+"""No number of a CT is larger: positions and sizes are in millimetres, densities in HU."""
 
 DERIVED_VIEWS = {"MIP", "MINIP", "VRT", "PROJECTION IMAGE", "PROJECTION", "MPR_CURVED"}
 """Values of ImageType that name a rendering and not slices."""
@@ -50,8 +53,10 @@ class Slice:
         return self.whole("NumberOfFrames", 1)
 
     @property
-    def pixels(self) -> memoryview | None:
-        return self.at_hand().header.pixels
+    def pixels(self) -> memoryview | bytes | None:
+        """What two copies of an image share: its pixels as they are stored, or the file where they are compressed."""
+        header = self.at_hand().header
+        return header.file if header.pixels is None else header.pixels
 
     def at_hand(self) -> Slice:
         """This image with its pixels, read again where they were let go of."""
@@ -64,7 +69,7 @@ class Slice:
 
     def let_go(self, member: Member) -> Slice:
         """This image without its pixels, which can be read again from `member`."""
-        return replace(self, header=replace(self.header, pixels=None, dataset=None), member=member)
+        return replace(self, header=replace(self.header, pixels=None, file=None), member=member)
 
     def number(self, keyword: str) -> float:
         """One finite number. Raises InputRefused when it is missing, empty, several or no number."""
@@ -75,7 +80,7 @@ class Slice:
             numbers = tuple(float(part) for part in self.text(keyword).split("\\"))
         except ValueError:
             numbers = ()
-        if len(numbers) != count or not all(map(math.isfinite, numbers)):
+        if len(numbers) != count or not all(abs(n) <= FARTHEST for n in numbers):
             wanted = "a number" if count == 1 else f"{count} numbers"
             said = self.text(keyword)[:60] or "missing"
             raise InputRefused(f"{self.name}: {keyword} is {said}, not {wanted}; place or HU are unknown.")

@@ -14,7 +14,7 @@ import numpy as np
 from lungscan.errors import InputRefused
 from lungscan.readers.archive import Member
 from lungscan.readers.gate import as_hu
-from lungscan.readers.grids import axis_aligned, inflated, sized, whole
+from lungscan.readers.grids import FARTHEST_MM, MOST_SKIPPED, axis_aligned, inflated, packed_bytes, sized, whole
 from lungscan.volume import Array, Notice, Source, Volume
 
 HEADER_BYTES = 2**16
@@ -30,8 +30,9 @@ TRUE = ("true", "1")
 def read(member: Member, beside: Callable[[str], Member]) -> Volume:
     """Volume of a MetaIO file; its data must lie in the same folder, whole."""
     name = member.name
-    content = member.data()
-    fields, end = _fields(name, content[:HEADER_BYTES])
+    fields, end = _fields(name, member.head(HEADER_BYTES))
+    if fields.get("NDims") == "4":
+        fields = _without_time(name, fields)
     if fields.get("NDims") != "3":
         raise InputRefused(f"{name} has NDims {fields.get('NDims', 'missing')}, not 3.")
     if fields.get("ElementNumberOfChannels", "1") != "1":
@@ -54,7 +55,7 @@ def read(member: Member, beside: Callable[[str], Member]) -> Volume:
     if kind not in TYPES:
         raise InputRefused(f"{name} has ElementType {kind or 'missing'}; HU come as one of {', '.join(TYPES)}.")
     dtype = np.dtype(_order(name, fields) + TYPES[kind])
-    raw = _raw(member, beside, fields, content[end:], dtype.itemsize * math.prod(grid.shape))
+    raw = _raw(member, beside, fields, end, dtype.itemsize * math.prod(grid.shape))
     values = np.frombuffer(raw, dtype).reshape(grid.shape)
     hu = values.astype(np.int16) if dtype.kind == "i" and dtype.itemsize == 2 else as_hu(values, name)
     stem = name.rsplit("/", 1)[-1].rsplit(".", 1)[0]
@@ -80,12 +81,23 @@ def _fields(name: str, head: bytes) -> tuple[dict[str, str], int]:
     return fields, at
 
 
+def _without_time(name: str, fields: dict[str, str]) -> dict[str, str]:
+    """The header of the one volume of a 4-D file. Raises InputRefused when there are more."""
+    sizes, matrix = fields.get("DimSize", "").split(), fields.get("TransformMatrix", "").split()
+    if len(sizes) != 4 or sizes[3] != "1" or len(matrix) != 16:
+        raise InputRefused(f"{name} has NDims 4 and DimSize {' '.join(sizes) or 'missing'}; lungscan reads one 3-D volume.")
+    given = [key for key in ("Offset", "ElementSpacing", "ElementSize") if key in fields]
+    lines: dict[str, str] = {key: " ".join(fields[key].split()[:3]) for key in given}
+    rows = " ".join(value for k, value in enumerate(matrix) if k % 4 < 3 and k < 12)
+    return {**fields, **lines, "NDims": "3", "DimSize": " ".join(sizes[:3]), "TransformMatrix": rows}
+
+
 def _numbers(name: str, fields: dict[str, str], key: str, count: int) -> tuple[float, ...]:
     try:
         numbers = tuple(float(part) for part in fields[key].split())
     except (KeyError, ValueError):
         numbers = ()
-    if len(numbers) != count or not np.isfinite(numbers).all():
+    if len(numbers) != count or not all(abs(n) <= FARTHEST_MM for n in numbers):
         raise InputRefused(
             f"{name}: {key} is {fields.get(key, 'missing')[:60]!r}, not {count} numbers; place or HU are unknown."
         )
@@ -125,19 +137,22 @@ def _order(name: str, fields: dict[str, str]) -> str:
     return ">" if said & set(TRUE) else "<"
 
 
-def _raw(member: Member, beside: Callable[[str], Member], fields: dict[str, str], rest: bytes, wanted: int) -> bytes:
-    """The voxels' bytes, all of them and no more."""
+def _raw(member: Member, beside: Callable[[str], Member], fields: dict[str, str], end: int, wanted: int) -> bytes:
+    """The voxels' bytes, all of them and no more; the header ends at `end`."""
     name, where = member.name, fields["ElementDataFile"]
     if where.upper().startswith("LIST") or "%" in where:
         raise InputRefused(f"{name} spreads its slices over files, which is not read; join them first.")
     local = where.upper() == "LOCAL"
-    if not local and rest.strip():
+    if not local and member.data(HEADER_BYTES)[end:].strip():
         raise InputRefused(f"{name} goes on after ElementDataFile, which must end its header.")
-    data = rest if local else beside(where).data()
     skip = whole(name, "HeaderSize", fields.get("HeaderSize", "0"))
     compressed = fields.get("CompressedData", "False").lower() in TRUE
-    if skip < -1 or (skip == -1 and compressed):
+    if not -1 <= skip <= MOST_SKIPPED or (skip == -1 and compressed):
         raise InputRefused(f"{name}: HeaderSize {skip} does not say where the data start.")
+    ahead = MOST_SKIPPED if skip == -1 else skip
+    source = member if local else beside(where)
+    data = source.data((end if local else 0) + ahead + (packed_bytes(wanted) if compressed else wanted))
+    data = data[end:] if local else data
     data = data[max(len(data) - wanted, 0) :] if skip == -1 else data[skip:]
     if compressed:
         said = fields.get("CompressedDataSize")

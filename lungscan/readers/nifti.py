@@ -16,7 +16,7 @@ import numpy as np
 from lungscan.errors import InputRefused
 from lungscan.readers.archive import Member
 from lungscan.readers.gate import as_hu
-from lungscan.readers.grids import from_affine, inflated, sized
+from lungscan.readers.grids import FARTHEST_MM, MOST_SKIPPED, PACKED_SLACK, from_affine, inflated, packed_bytes, sized
 from lungscan.volume import Array, Source, Volume
 
 HEADER = 348
@@ -34,8 +34,7 @@ SLACK = 2**16
 def read(member: Member, beside: Callable[[str], Member]) -> Volume:
     """Volume of a NIfTI file, its data whole and its checksum right."""
     name = member.name
-    data = member.data()
-    head = _start(name, data)
+    head = _start(name, member)
     if len(head) < HEADER or head[344:348] not in (b"n+1\0", b"ni1\0"):
         raise InputRefused(f"{name} is no NIfTI-1 file; Analyze files say nothing of the patient's sides.")
     order = next((o for o in "<>" if struct.unpack_from(o + "i", head)[0] == HEADER), None)
@@ -48,8 +47,10 @@ def read(member: Member, beside: Callable[[str], Member]) -> Volume:
     wanted = dtype.itemsize * math.prod(shape)
     pair = head[344:348] == b"ni1\0"
     offset = header.offset(352 if not pair else 0)
-    if pair:
-        data = beside(_image_name(name)).data()
+    if not pair:
+        _check_extensions(name, order, member, offset)
+    source = beside(_image_name(name)) if pair else member
+    data = source.data(packed_bytes(offset + wanted + SLACK))
     if data.startswith(GZIP):
         data = inflated(name, data, offset + wanted + SLACK, 31)
     raw = data[offset:]
@@ -62,19 +63,36 @@ def read(member: Member, beside: Callable[[str], Member]) -> Volume:
     if (slope, intercept) in ((0, 0), (1, 0)):
         hu = values.astype(np.int16) if TYPES.get(header.code) == "i2" else as_hu(values, name)
     else:
-        hu = as_hu(values * np.float64(slope) + np.float64(intercept), name)
+        with np.errstate(over="ignore", invalid="ignore"):
+            hu = as_hu(values * np.float64(slope) + np.float64(intercept), name)
     stem = name.rsplit("/", 1)[-1].removesuffix(".gz").rsplit(".", 1)[0]
     return Volume(hu, grid, Source(name, "nifti", stem))
 
 
-def _start(name: str, data: bytes) -> bytes:
-    """The header's bytes and the four that say whether extensions follow, unpacked where they are packed."""
+def _start(name: str, member: Member, count: int = HEADER + 4) -> bytes:
+    """The first bytes (the header's, and the four that say whether extensions follow), unpacked where they are packed."""
+    data = member.head(count + PACKED_SLACK)
     if not data.startswith(GZIP):
-        return data[: HEADER + 4]
+        return data[:count]
     try:
-        return zlib.decompressobj(wbits=31).decompress(data, HEADER + 4)
+        return zlib.decompressobj(wbits=31).decompress(data, count)
     except zlib.error as error:
         raise InputRefused(f"{name}: its compressed data are damaged ({error}); get a whole copy.") from error
+
+
+def _check_extensions(name: str, order: str, member: Member, offset: int) -> None:
+    """Extensions must end where the voxels start (nifti1.h: sizes are multiples of 16, from byte 352)."""
+    if offset > MOST_SKIPPED:
+        raise InputRefused(f"{name}: its data start at byte {offset}, further than any header reaches.")
+    start = _start(name, member, offset)
+    at = HEADER + 4
+    if len(start) < at or not start[HEADER]:
+        return
+    while at < offset:
+        size = struct.unpack_from(order + "i", start, at)[0] if at + 4 <= len(start) else 0
+        if size < 16 or size % 16 or at + size > offset:
+            raise InputRefused(f"{name}: a header extension has a false size ({size}); it is not clear where voxels start.")
+        at += size
 
 
 def _image_name(name: str) -> str:
@@ -120,6 +138,9 @@ class _Header:
         qform_code, sform_code = self.shorts(252, 2)
         if units is None or (qform_code <= 0 and sform_code <= 0):
             raise InputRefused(f"{self.name} does not say how it lies in the patient (no sform, no qform).")
+        used = self.floats(280, 12) * (sform_code > 0) + self.floats(256, 6) * (qform_code > 0) + self.floats(76, 4)
+        if not np.abs(used).max() <= FARTHEST_MM * 1000:
+            raise InputRefused(f"{self.name}: its sform or qform holds what is no number; place is unknown.")
         forms = [form() for code, form in ((sform_code, self._sform), (qform_code, self._qform)) if code > 0]
         corners = np.array([[x, y, z, 1] for x in (0, shape[2]) for y in (0, shape[1]) for z in (0, shape[0])]).T
         if len(forms) == 2 and not np.abs((forms[0] - forms[1]) @ corners).max() * units <= CORNER_MM:

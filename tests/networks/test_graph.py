@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from lungscan.engines import ENGINES, open_engine
+from onnx import TensorProto
+from onnx.reference import ReferenceEvaluator
 
 from lungscan.errors import EngineUnavailable, UsageError
 from lungscan.networks import graph
@@ -86,9 +89,57 @@ def test_a_batch_may_be_cut_anywhere() -> None:
 def test_refusals() -> None:
     card = small_card()
     network = graph.classifier("nodule", card, card.nodule, random_networks(card)["nodule"])
-    with pytest.raises(UsageError, match="openvino, onnxruntime"):
+    with pytest.raises(UsageError, match="openvino, onnxruntime, torch, tensorrt"):
         open_engine(network, engine="caffe")
     with pytest.raises(EngineUnavailable, match="--device cpu"):
         open_engine(network, device="cuda")
     with pytest.raises(EngineUnavailable, match="fp32"):
         open_engine(network, engine="onnxruntime", precision="bf16")
+
+
+HALF = {"fp16": (TensorProto.FLOAT16, 2.0**-11), "bf16": (TensorProto.BFLOAT16, 2.0**-8)}
+"""The type, and half the distance of two numbers of it at 1."""
+
+
+@pytest.mark.parametrize("precision", HALF)
+@pytest.mark.parametrize("name", ["segmentation", "nodule"])
+def test_half_types_hold_between_the_first_norm_and_the_logit(name: str, precision: str) -> None:
+    card = small_card()
+    tensors = random_networks(card)[name]
+    whole = (
+        graph.segmentation(card, tensors) if name == "segmentation" else graph.classifier(name, card, card.nodule, tensors)
+    )
+    model = onnx.load_from_string(graph.retyped(whole, precision).onnx)
+    onnx.checker.check_model(model, full_check=True)
+    inferred = onnx.shape_inference.infer_shapes(model, strict_mode=True).graph
+    types = {v.name: v.type.tensor_type.elem_type for v in (*inferred.value_info, *inferred.input, *inferred.output)}
+    assert types["hu"] == TensorProto.FLOAT16
+    assert types["p"] == TensorProto.FLOAT
+    for node in inferred.node:
+        if node.op_type in ("Conv", "Gemm", "Relu", "AveragePool", "MaxPool"):
+            assert types[node.output[0]] == HALF[precision][0]
+        if node.op_type in ("Sigmoid", "Softmax"):
+            assert types[node.output[0]] == TensorProto.FLOAT
+    assert types[inferred.node[0].output[0]] == TensorProto.FLOAT  # HU are scaled in float32
+
+
+@pytest.mark.parametrize("precision", HALF)
+def test_half_types_give_what_float32_gives_within_their_rounding(card: Card, precision: str) -> None:
+    """Each layer rounds its sums and its weights once; forty roundings are more than any of these networks has in a row."""
+    whole = graph.segmentation(card, random_networks(card)["segmentation"])
+    hu = np.random.default_rng(0).integers(-1000, 400, (2, 7, 32, 40)).astype(np.float32)
+    half = ReferenceEvaluator(onnx.load_from_string(graph.retyped(whole, precision).onnx))
+    (expected,) = open_engine(whole, "cpu", "openvino", "fp32")([hu])
+    (ours,) = half.run(None, {"hu": hu.astype(np.float16)})
+    assert ours.dtype == np.float32
+    assert 0 < np.abs(ours - expected).max() < 40 * HALF[precision][1]
+
+
+def test_bfloat16_is_rounded_to_the_nearest() -> None:
+    """Against torch, ties and both signs included."""
+    values = np.concatenate(
+        [np.random.default_rng(0).standard_normal(1000), [1 + 2.0**-8, 1 + 3 * 2.0**-8, -1 - 2.0**-8, 0.0]]
+    ).astype(np.float32)
+    held = graph._typed("x", values, "bf16")
+    ours = torch.from_numpy(np.frombuffer(held.raw_data, np.int16).copy()).view(torch.bfloat16)
+    assert torch.equal(ours, torch.from_numpy(values).bfloat16())

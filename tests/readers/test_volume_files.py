@@ -134,7 +134,7 @@ def nifti(folder: Path, **fields: object) -> Path:
         ({"srow_x": [-1.35, 0, 0, 40]}, "differently"),
         ({"srow_x": [-1.35, 0.7, 0, 0], "qform_code": 0}, "length|perpendicular"),
         ({"srow_x": [0, 0, 0, 0], "qform_code": 0}, "length"),
-        ({"srow_x": [np.nan, 0, 0, 0], "qform_code": 0}, "length"),
+        ({"srow_x": [np.nan, 0, 0, 0], "qform_code": 0}, "no number"),
         ({"scl_slope": 0, "scl_inter": -1024}, "scaling"),
         ({"scl_slope": 1, "scl_inter": np.nan}, "scaling"),
         ({"datatype": 2}, "type 2"),

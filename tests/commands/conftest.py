@@ -1,0 +1,21 @@
+"""What the reference finds in a coarse phantom: PyTorch on a CPU is slow, so it is asked once."""
+
+from __future__ import annotations
+
+import pytest
+
+from lungscan import gate, weights
+from lungscan.phantom import make_chest
+from lungscan.pipeline import Examination, examine_volume
+from lungscan.settings import Settings
+from lungscan.volume import Volume
+
+
+@pytest.fixture(scope="session")
+def coarse() -> Volume:
+    return make_chest(7, spacing_irc_mm=(4.0, 1.4, 1.4)).volume
+
+
+@pytest.fixture(scope="session")
+def expected(coarse: Volume) -> Examination:
+    return examine_volume(coarse, gate.reference(weights.load(weights.shipped())), Settings())
