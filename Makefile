@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint bench bench-check docs train-demo clean
+.PHONY: demo test lint bench bench-check docs train-demo fuzz clean
 
 $(BIN)/lungscan: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -52,6 +52,9 @@ train-demo: $(VENV)/.dev  ## phantoms, a cache, all three networks, and what the
 	$(BIN)/lungscan train nodule --cache $(DEMO)/cache -o $(DEMO)/run --steps 400
 	$(BIN)/lungscan train malignancy --cache $(DEMO)/cache -o $(DEMO)/run --steps 150
 	$(BIN)/lungscan evaluate model --weights $(DEMO)/run/weights.safetensors --cache $(DEMO)/cache --set validation
+
+fuzz: $(VENV)/.dev  ## 50,000 damaged scans through the readers, on all cores
+	$(BIN)/python -m tests.fuzz.run 50000
 
 clean:
 	rm -rf $(VENV) demo build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

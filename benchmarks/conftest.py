@@ -27,12 +27,15 @@ Rivals = Mapping[str, tuple[Callable[[], Any], Callable[[Any], bool]]]
 """Other ways to do a work, by name: what each runs, and whether its result is right."""
 OnGpu = Callable[[Work, Rivals], None]
 
+Tell = Callable[..., None]
+
 SECOND_LOOKS = 2
 """A ratio under its least is taken again, both sides anew: machines that others share have bad moments."""
 
 GPU_ROUNDS = 20
 
 _kept: list[tuple[Kind, Measured]] = []
+_told: dict[str, dict[str, float]] = {}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -43,11 +46,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_sessionfinish(session: pytest.Session) -> None:
     if session.config.getoption("--record", default=False):
         for kind, measured in _by_kind().values():
-            write_text(kind.file, results.document(kind, measured))
+            write_text(kind.file, results.document(kind, measured, _told if kind.facts else {}))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """The table of ratios, under pytest-benchmark's own."""
+    for name, figures in _told.items():
+        said = ", ".join(f"{key} {value:.3g}" for key, value in figures.items())
+        terminalreporter.write_line(f"{name}: {said}")
     for kind, measured in _by_kind().values():
         before = results.committed(kind)
         against = f"{kind.file.name}" if before else "no committed results of this kind: absolute floors"
@@ -68,6 +74,16 @@ def in_time(request: pytest.FixtureRequest) -> None:
     until = request.config.getoption("--until", default=None)
     if until is not None and time.time() > until:
         pytest.skip("no time left for this one")
+
+
+@pytest.fixture
+def tell(request: pytest.FixtureRequest) -> Tell:
+    """Keep figures of a whole scan on a GPU, which stand beside nothing."""
+
+    def keep(**figures: float) -> None:
+        _told[request.node.name] = {name: round(value, 3) for name, value in figures.items()}
+
+    return keep
 
 
 @pytest.fixture

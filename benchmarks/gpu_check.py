@@ -32,9 +32,8 @@ def main() -> int:
     end = begun + 60 * MINUTES
     until = f"--until={end - LAST_BENCHMARK_S:.0f}"
     timed = _pytest(end, "benchmarks", "-m", "gpu", "--benchmark-only", "--record", until)
-    print(
-        f"tests {'passed' if tested else 'FAILED'}, benchmarks {'passed' if timed else 'FAILED'}, {time.time() - begun:.0f} s"
-    )
+    said = (f"{what} {'passed' if well else 'FAILED'}" for what, well in (("tests", tested), ("benchmarks", timed)))
+    print(f"{', '.join(said)}, {time.time() - begun:.0f} s")
     return 0 if tested and timed else 1
 
 

@@ -88,8 +88,8 @@ def least(key: str, floor: float | None, before: Mapping[str, float]) -> float |
     return before[key] * (1 - ALLOWED) if key in before else floor
 
 
-def document(kind: Kind, measured: Iterable[Measured]) -> str:
-    """A results file."""
+def document(kind: Kind, measured: Iterable[Measured], scans: Mapping[str, Mapping[str, float]]) -> str:
+    """A results file: ratios, and figures of whole scans where there are any."""
     rows = {m.key: {k: round(v, 3) for k, v in asdict(m).items() if isinstance(v, float) and k != "floor"} for m in measured}
     told = {
         "machine": kind.name,
@@ -99,6 +99,7 @@ def document(kind: Kind, measured: Iterable[Measured]) -> str:
         "what": "medians of interleaved rounds; ratio: their time over ours in the same run; times_floor: ours over the "
         "time that its bytes take at memory's peak",
         "ratios": dict(sorted(rows.items())),
+        **({"scans": scans} if scans else {}),
     }
     return json.dumps(told, indent=1) + "\n"
 

@@ -37,7 +37,7 @@ class Inputs:
 
     hu          : (I,R,C) int16
     probability : (I,R,C) float32, blobs over LEVEL
-    centres     : (CROPS, 3) float64
+    centres     : (n, 3) float64
     """
 
     hu: Any
@@ -45,13 +45,13 @@ class Inputs:
     centres: Any
 
 
-def inputs(hu: Hu, xp: Any = np, density: float = 0.01) -> Inputs:
+def inputs(hu: Hu, xp: Any = np, density: float = 0.01, crops: int = CROPS) -> Inputs:
     """HU of at least a crop's size, with blobs in a share `density` of the voxels."""
     rng = np.random.default_rng(0)
     smooth = ndimage.gaussian_filter(rng.standard_normal(hu.shape, np.float32), 1.6)
     over = smooth - np.quantile(smooth, 1 - density)
     half = np.asarray(CROP) // 2
-    centres = rng.integers(half, np.asarray(hu.shape) - half + 1, (CROPS, 3)).astype(np.float64)
+    centres = rng.integers(half, np.asarray(hu.shape) - half + 1, (crops, 3)).astype(np.float64)
     probability = np.clip(LEVEL + 3 * over, 0, 1).astype(np.float32)
     return Inputs(*(xp.asarray(array) for array in (np.ascontiguousarray(hu), probability, centres)))
 
@@ -92,7 +92,7 @@ def kernels(given: Inputs, window_hu: tuple[int, int], precision: str) -> Iterat
         "crop",
         lambda: crops(given.hu, given.centres, CROP, (1,), "shift"),
         lambda out: bool((on_host(out)[:, 0] == cut(hu, centres)).all()),
-        4 * CROPS * math.prod(CROP),
+        4 * len(centres) * math.prod(CROP),
     )
     yield components(given, window_hu)
 

@@ -88,8 +88,9 @@ def _scrambled(volume: Volume) -> bool:
     _, row_mm, column_mm = volume.grid.spacing_irc_mm
     if not 1 / SQUARE < row_mm / column_mm < SQUARE:
         return False
-    slices = volume.hu.shape[0]
-    some = volume.hu[slices // 4 :: max(1, slices // 4)][:3].astype(np.int32)
+    middle = tuple(slice(n // 4, max(3 * n // 4, n // 4 + 2)) for n in volume.hu.shape)
+    some = volume.hu[middle]
+    some = some[:: max(1, len(some) // 3)].astype(np.int32)
     across, along = (np.abs(np.diff(some, axis=axis)).mean() for axis in (1, 2))
     return bool(across > SCRAMBLED * along)
 

@@ -28,6 +28,10 @@ _FOREIGN = (
     "{} is no DICOM: a DICOM SEG or SR belongs to a study and a frame of reference, which only DICOM input names; "
     "leave out --write seg and --write sr, or give the DICOM series."
 )
+_TILTED = (
+    "{} was scanned with a tilted gantry: its grid is not that of its images, so no SEG or SR can refer to them; leave out "
+    "--write seg and --write sr."
+)
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,8 @@ def source_planes(volume: Volume, slices: Sequence[int], *, with_identity: bool 
     source = volume.source
     if not source.format.startswith("dicom"):
         raise UsageError(_FOREIGN.format(source.path))
+    if any(notice.code == "tilt" for notice in volume.notices):
+        raise UsageError(_TILTED.format(source.path))
     if not slices:
         return []
     at: dict[int, list[tuple[Plane, Member]]] = {k: [] for k in slices}

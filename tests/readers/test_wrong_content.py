@@ -84,7 +84,7 @@ def test_without_modality_the_class_counts(tmp_path: Path) -> None:
     assert {n.code for n in volume.notices} == {"no-modality"}
 
 
-@pytest.mark.parametrize("kind", ["MIP", "MINIP", "VRT", "PROJECTION IMAGE", "mip "])
+@pytest.mark.parametrize("kind", ["MIP", "MINIP", "VRT", "PROJECTION IMAGE", "MIP "])
 def test_renderings_are_refused(tmp_path: Path, kind: str) -> None:
     def edit(ds: Dataset, _: int) -> None:
         ds.ImageType = ["DERIVED", "SECONDARY", "AXIAL", kind]
