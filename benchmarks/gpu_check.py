@@ -1,6 +1,6 @@
 """What `make gpu-check` does where there is an NVIDIA GPU: look at it, run the tests marked `gpu`, then the benchmarks.
 
-All in ten minutes; results go to benchmarks/results/<gpu>.json. Without a GPU there is nothing to check, which is no failure.
+All in ten minutes; results go to benchmarks/results/<gpu>.json. Without a GPU there is nothing to check: no failure.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from benchmarks.conftest import Compare, OnGpu
 from lungscan import traffic, weights
 from lungscan.benchmark.work import Work
 from lungscan.errors import EngineUnavailable
-from lungscan.exporting import networks
+from lungscan.gate import networks
 from lungscan.networks import modules
 from lungscan.networks.graph import Network
 from lungscan.weights import Weights

@@ -93,11 +93,12 @@ def budget(volume: Volume, card: Card, segmentation: Engine, *, lung_gate: bool)
     start = time.perf_counter()
     prepared, lungs = normalise(volume, card.input.spacing_irc_mm, lung_gate=lung_gate)
     normalised = time.perf_counter() - start
-    box = lungs.box(prepared.grid) if lungs else tuple((0, n) for n in prepared.grid.shape)
+    depth, rows, columns = prepared.grid.shape
+    box = lungs.box(prepared.grid) if lungs else ((0, depth), (0, rows), (0, columns))
     (first, last), *_ = box
     slices = min(SLAB_SLICES, last - first)
     middle = (first + last - slices) // 2
-    part = ((middle, middle + slices), (0, prepared.grid.shape[1]), (0, prepared.grid.shape[2]))
+    part = ((middle, middle + slices), (0, rows), (0, columns))
     slab = Volume(prepared.hu[middle : middle + slices], prepared.grid.part(part), prepared.source)
     for _ in range(2):
         start = time.perf_counter()

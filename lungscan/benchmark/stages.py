@@ -14,7 +14,7 @@ from lungscan import traffic
 from lungscan.benchmark.work import Work
 from lungscan.engines import Engine
 from lungscan.engines.proof import MOST, largest_difference
-from lungscan.exporting import networks
+from lungscan.gate import networks
 from lungscan.kernels.crop import crops
 from lungscan.kernels.stack import stacks
 from lungscan.kernels.window import windowed
@@ -119,7 +119,7 @@ def _balls(prepared: Volume, places: Sequence[Triple]) -> Heatmap:
     grid = prepared.grid
     values = np.zeros(grid.shape, np.float32)
     ball = np.linalg.norm(np.indices((7, 7, 7)) - 3, axis=0) <= 3
-    for at in np.rint(grid.irc(places)).astype(int):
+    for at in np.rint(grid.irc(np.asarray(places))).astype(int):
         corner = np.clip(at - 3, 0, np.asarray(grid.shape) - 7)
         values[tuple(slice(low, low + 7) for low in corner)][ball] = 0.9
     whole: Box = ((0, grid.shape[0]), (0, grid.shape[1]), (0, grid.shape[2]))

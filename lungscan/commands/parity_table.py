@@ -18,18 +18,20 @@ MEANING = "mm: of a nodule's centre, candidates: those of one alone, voxels: of 
 
 def show(checks: Sequence[Check], reference: str, console: Console) -> None:
     """A line an engine with its largest differences; then what cannot run, and the nodules at which one parts."""
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    table.add_column("engine", no_wrap=True)
-    table.add_column("scan", overflow="fold")
-    for name in ("nodules", "mm", "P(nodule)", "P(malignant)", "candidates", "voxels", ""):
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    table.add_column("engine", overflow="fold")
+    table.add_column("", no_wrap=True)
+    for name in ("mm", "P(nodule)", "P(malignant)", "candidates", "voxels"):
         table.add_column(name, justify="right", no_wrap=True)
     compared = [(check, check.parity) for check in checks if check.parity is not None]
+    several = len({check.scan for check, _ in compared}) > 1
     for check, parity in compared:
         verdict = Text("parts", "red") if check.parts else Text("agrees", "green")
-        table.add_row(_name(check), harmless(check.scan), *_figures(parity), verdict)
+        table.add_row(_row_name(check, several), verdict, *_figures(parity))
     if compared:
         console.print(table)
-        console.print(Text(f"largest differences from {reference}; {MEANING}", "dim"))
+        scans = ", ".join(f"{n} nodules in {harmless(scan)}" for scan, n in {c.scan: p.nodules for c, p in compared}.items())
+        console.print(Text(f"largest differences from {reference} ({scans}); {MEANING}", "dim"))
     for precision, bounds in {check.precision: parity.bounds for check, parity in compared}.items():
         console.print(
             Text(
@@ -50,9 +52,13 @@ def _name(check: Check) -> str:
     return f"{check.engine} {check.precision} {check.device}"
 
 
+def _row_name(check: Check, several: bool) -> Text:
+    """The engine, and below it the scan where there are several."""
+    return Text.assemble(_name(check), (f"\n  {harmless(check.scan)}" if several else "", "dim"))
+
+
 def _figures(parity: Parity) -> tuple[str, ...]:
     return (
-        str(parity.nodules),
         f"{parity.centre_mm:.2f}",
         f"{parity.p_nodule:.4f}",
         f"{parity.p_malignant:.4f}",

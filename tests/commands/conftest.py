@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from lungscan import gate, weights
@@ -13,7 +15,11 @@ from lungscan.volume import Volume
 
 @pytest.fixture(scope="session")
 def coarse() -> Volume:
-    return make_chest(7, spacing_irc_mm=(4.0, 1.4, 1.4)).volume
+    """The part of a phantom's lungs that holds its larger nodules."""
+    whole = make_chest(7, spacing_irc_mm=(4.0, 1.4, 1.4)).volume
+    rows, columns = whole.grid.shape[1:]
+    part = ((22, 53), (0, rows), (0, columns))
+    return replace(whole, hu=whole.hu[slice(*part[0])], grid=whole.grid.part(part))
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 
 from lungscan import verification
 from lungscan.commands import app
-from lungscan.parity import BOUNDS
+from lungscan.gate import Check
+from lungscan.parity import BOUNDS, Parity
 from lungscan.pipeline import Examination
 from lungscan.volume import Volume
 
@@ -54,7 +55,7 @@ def test_what_cannot_run_here_says_why(told: tuple[int, dict[str, Any]]) -> None
 def test_one_that_parts_ends_with_4(told: tuple[int, dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> None:
     found = [check for check in told[1]["checks"] if check["parity"]]
     figures = {**found[0]["parity"], "bounds": BOUNDS["fp32"], "partings": ()}
-    good = verification.Check("openvino", "cpu", "fp32", verification.Parity(**figures))
+    good = Check("openvino", "cpu", "fp32", Parity(**figures))
     assert good.parity is not None
     bad = replace(good, parity=replace(good.parity, p_nodule=0.5))
     for checks, code, word in (([good], 0, "agrees"), ([good, bad], 4, "parts")):
