@@ -72,9 +72,10 @@ def export(
     if to == "tensorrt":
         return _plans(weights, precision, target, folder, on)
     made = dict(_onnx(weights, precision) if to == "onnx" else _openvino(weights, precision, calibrate))
+    ours = reference(weights)
     theirs = opened(weights, lambda network: _opened(network, made[network.name], to, precision))
     scans = (*calibrate, on) if on is not None else calibrate or (None,)
-    checks = judged(to, precision, ours := reference(weights), theirs, scans)
+    checks = judged(to, precision, ours, theirs, scans)
     if any(check.parts for check in checks):
         return Exported((), checks, named(ours))
     installed = []
