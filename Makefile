@@ -17,8 +17,8 @@ $(VENV)/.dev: pyproject.toml $(BIN)/lungscan
 
 demo: $(BIN)/lungscan  ## a synthetic chest CT with known nodules, scanned: from nothing to a report
 	$(BIN)/lungscan phantom demo --scans 1 --seed 7
-	$(BIN)/lungscan scan demo/subset0/*.mhd --write json -o demo
-	@echo; echo "The scan, its truth (annotations.csv) and the report (JSON) lie in demo/:"; find demo -type f | sort
+	$(BIN)/lungscan scan demo/subset0/*.mhd --write json --write html --write png -o demo
+	@echo; echo "The scan, its truth (annotations.csv) and the report (a page, pictures, JSON) lie in demo/:"; find demo -type f | sort
 
 test: lint  ## everything CI runs
 	$(BIN)/python -m pytest

@@ -70,9 +70,8 @@ def _opened(loaded: Weights, which: int, device: str, engine: str, precision: st
         pytest.skip(str(missing))
 
 
-@pytest.mark.parametrize("number", [1, 8])
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-@pytest.mark.parametrize("which", [0, 1], ids=["segmentation", "nodule"])
+@pytest.mark.parametrize(("which", "number"), [(0, 1), (0, 8), (1, 8)], ids=["1 slice", "8 slices", "8 crops"])
 def test_network(on_cpu: Engine, faster: Compare, loaded: Weights, which: int, precision: str, number: int) -> None:
     network = list(networks(loaded))[which]
     x, plain = rows(network, number), eager(network, "cpu", "fp32")

@@ -36,6 +36,13 @@ def test_where_nothing_is_committed_the_floor_holds() -> None:
     assert results.least(ONE.key, None, {}) is None
 
 
+def test_the_lower_of_two_recorded_ratios_stays() -> None:
+    other = replace(ONE, name="test_read")
+    HERE.file.write_text(results.document(HERE, [ONE, other], {}))
+    HERE.file.write_text(results.document(HERE, [replace(ONE, ratio=12.0), replace(other, ratio=9.0)], {}))
+    assert results.committed(HERE) == {ONE.key: 10.0, other.key: 9.0}
+
+
 def test_results_of_another_kind_of_machine_do_not_count() -> None:
     HERE.file.write_text(results.document(HERE, [ONE], {}))
     assert results.committed(HERE) == {ONE.key: 10.0}

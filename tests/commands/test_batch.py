@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -286,12 +287,23 @@ def test_the_outputs_may_lie_behind_a_url(command: list[str], here: Path, monkey
     assert contents(here / "got") == {k: v for k, v in expected.items() if k not in (".lock", "journal.jsonl")}
 
 
+@contextmanager
+def started(arguments: list[str], environment: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
+    """A process that does not outlive its test."""
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(arguments, text=True, env=environment, **pipes) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
 def test_watching_takes_studies_as_they_become_whole_until_ctrl_c(command: list[str], here: Path) -> None:
     shutil.move("in", "ready")
     Path("in").mkdir()
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
-    arguments = [sys.executable, "-m", "lungscan.commands", *command, "--watch", "--settle", "0.5"]
-    with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment) as process:
+    arguments = [sys.executable, "-m", "lungscan.commands", *command, "--watch", "--settle", "2"]
+    with started(arguments, environment) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         for k in (1, 0):
@@ -318,7 +330,7 @@ def test_an_interruption_keeps_what_is_finished(command: list[str], here: Path) 
     shutil.rmtree("out")
     arguments = [sys.executable, "-m", "lungscan.commands", *command, "--jobs", "1"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
-    with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment) as process:
+    with started(arguments, environment) as process:
         assert process.stdout is not None
         process.stdout.readline()
         process.send_signal(signal.SIGINT)
