@@ -46,6 +46,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_sessionfinish(session: pytest.Session) -> None:
     if session.config.getoption("--record", default=False):
         for kind, measured in _by_kind().values():
+            kind.file.parent.mkdir(exist_ok=True)
             write_text(kind.file, results.document(kind, measured, _told if kind.facts else {}))
 
 

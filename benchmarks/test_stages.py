@@ -68,6 +68,7 @@ def test_segment_fp32(faster: Compare, chest: Volume, book_sized: Weights) -> No
         lambda: plain.segment(plain.clipped(part.hu), unet),
         same=same,
         floor=1.5,
+        rounds=3,
     )
 
 
@@ -107,4 +108,5 @@ def test_classify_fp32(faster: Compare, chest: Volume, heatmap: Heatmap, book_si
         lambda: plain.classify(hu, [c.centre_irc for c in candidates.rows()], cnn),
         same=same,
         floor=5,
+        rounds=3,
     )

@@ -59,7 +59,7 @@ def nodule_masks(examined: Examined) -> tuple[NoduleMask, ...]:
 
 def _outline(nodule: Nodule, core: Flat, heatmap: Heatmap, file_grid: Grid) -> NoduleMask:
     """The core's voxels on the finer or coarser grid of the file: of their linear interpolation the highest part that has
-    the nodule's volume. A core that no voxel of the file touches keeps the one at its centre.
+    the core's volume. A core that no voxel of the file touches keeps the one at its centre.
     """
     index = np.stack(np.unravel_index(core, heatmap.values.shape), axis=1)
     corner = index.min(axis=0) - 1
@@ -70,7 +70,7 @@ def _outline(nodule: Nodule, core: Flat, heatmap: Heatmap, file_grid: Grid) -> N
     at = np.stack(np.meshgrid(*(np.arange(low, high) for low, high in box), indexing="ij"), axis=-1)
     on_heatmap = heatmap.grid.irc(file_grid.xyz(at)) - corner
     share = np.round(map_coordinates(inside, np.moveaxis(on_heatmap, -1, 0), order=1, mode="constant"), TIES)
-    wanted = min(max(round(nodule.volume_mm3 / file_grid.voxel_mm3), 1), share.size)
+    wanted = min(max(round(len(core) * heatmap.grid.voxel_mm3 / file_grid.voxel_mm3), 1), share.size)
     level = np.partition(share, -wanted, axis=None)[-wanted]
     mask = min(share >= level, share > level, key=lambda m: abs(int(m.sum()) - wanted)) & (share > 0)
     if not mask.any():
