@@ -52,7 +52,7 @@ def prepared_shape(grid: Grid, card: Card) -> Shape:
 
 def on_host(volume: Volume, card: Card, heatmap: Shape, precision: str) -> int:
     """Bytes of a scan on a CPU at the most, while it is read or afterwards: HU, resampled HU, the heatmap with its masks,
-    two slabs, a request a core in the U-Net, and three chunks of crops. On a GPU CUDA's own come on top."""
+    two slabs, a request a core in the U-Net, and four chunks of crops. On a GPU CUDA's own come on top."""
     grid, inputs = volume.grid, card.input
     hu, _, rows, columns = 2 * math.prod(grid.shape), *prepared_shape(grid, card)
     resampled = 0 if inputs.spacing_irc_mm is None else 2 * math.prod(prepared_shape(grid, card))
@@ -60,7 +60,7 @@ def on_host(volume: Volume, card: Card, heatmap: Shape, precision: str) -> int:
     item = 2 if precision in ("bf16", "fp16") else 4
     requests = (os.cpu_count() or 1) * item * rows * columns * _values_a_pixel(card)
     crops = 6 * CHUNK * math.prod(inputs.crop_irc) * len(inputs.crop_scales)
-    after = hu + resampled + 7 * math.prod(heatmap) + 2 * slab + round(requests) + 3 * crops
+    after = hu + resampled + 7 * math.prod(heatmap) + 2 * slab + round(requests) + 4 * crops
     return BASE_BYTES + max(round(READING.get(volume.source.format, READING_DICOM) * hu), after)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import locale
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,3 +19,11 @@ def data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real scans: {folder} does not exist (set LUNGSCAN_DATA)")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def locale_as_it_was() -> Iterator[None]:
+    """Some decoders set the process's locale to C, and every file that a later test opens without an encoding is ASCII."""
+    before = locale.setlocale(locale.LC_ALL)
+    yield
+    locale.setlocale(locale.LC_ALL, before)

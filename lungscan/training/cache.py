@@ -151,7 +151,7 @@ class Cache:
 
 def _entry(path: Path) -> Entry:
     try:
-        raw = json.loads(path.read_text())
+        raw = json.loads(path.read_text(encoding="utf-8"))
         raw["nodules"], raw["ignored"] = _nodules(raw["nodules"]), _nodules(raw["ignored"])
         raw["direction"] = tuple(map(tuple, raw["direction"]))
         raw["decoys_xyz_mm"] = tuple(map(tuple, raw.get("decoys_xyz_mm", ())))

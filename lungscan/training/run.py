@@ -46,7 +46,7 @@ class Run:
         held = folder / CARD
         card = None if given is None else _read(given)
         if held.is_file():
-            theirs = parse(held.read_text())
+            theirs = parse(held.read_text(encoding="utf-8"))
             if card is not None and card != theirs:
                 raise UsageError(f"{folder} was begun with another card than {given}; leave --card out, or give another -o.")
             return cls(folder, theirs)
@@ -115,7 +115,7 @@ def _read(path: Path) -> Card:
     if not path.is_file():
         raise UsageError(f"--card {path}: there is no such file.")
     try:
-        return _bare(parse(path.read_text()))
+        return _bare(parse(path.read_text(encoding="utf-8")))
     except (WeightsRefused, UnicodeDecodeError) as error:
         raise UsageError(f"--card {path} cannot be used: {error}") from error
 

@@ -63,7 +63,7 @@ def read(folder: Path) -> dict[str, Set]:
     """Patient to set, as written. Raises InputRefused when the cache has no split that can be read."""
     path = folder / FILE
     try:
-        sets = json.loads(path.read_text())["patients"]
+        sets = json.loads(path.read_text(encoding="utf-8"))["patients"]
         if set(sets.values()) <= {"training", "validation"}:
             return dict(sets)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
