@@ -42,7 +42,7 @@ def test_components(faster: Compare, side: int, density: float) -> None:
         np.testing.assert_array_equal(table.size, expected[0])
         np.testing.assert_allclose(table.weighted_irc / table.weight[:, None], expected[1], atol=1e-6)
 
-    floors = {0.001: 8.0, 0.01: 4.0, 0.1: 1.0}
+    floors = {0.001: 5.0, 0.01: 3.0, 0.1: 1.0}
     faster(ours, lambda: plain(given), same=same, floor=floors[density], rounds=11)
 
 
