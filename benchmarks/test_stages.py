@@ -84,7 +84,7 @@ def test_group(faster: Compare, chest: Volume, heatmap: Heatmap, book_sized: Wei
         lambda: group(heatmap, made, None, book_sized.card, 0.5).rows(),
         lambda: plain.group(heatmap.values, hu),
         same=same,
-        floor=15,
+        floor=12,
     )
 
 
