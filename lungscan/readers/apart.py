@@ -9,7 +9,6 @@ Messages go through pipes: lengths, JSON, bytes. Nothing is pickled, and what co
 
 from __future__ import annotations
 
-import atexit
 import json
 import os
 import struct
@@ -111,19 +110,14 @@ class Child:
 
 
 def child() -> Child:
-    """The child of the reading that goes on; outside of `at_hand` one that is kept for this thread."""
-    own = _CHILD.get()
-    if own is None:
-        own = Child()
-        atexit.register(own.close)
-        _CHILD.set(own)
-    return own
+    """The child of the reading that goes on: it lives within `at_hand` alone, so that none outlives its reading."""
+    return _CHILD.get()
 
 
 @contextmanager
 def at_hand() -> Iterator[None]:
     """A child for all that is read within, ended with it; within another such context, that one's."""
-    if _CHILD.get() is not None:
+    if _CHILD.get(None) is not None:
         yield
         return
     own = Child()
@@ -135,7 +129,7 @@ def at_hand() -> Iterator[None]:
         own.close()
 
 
-_CHILD: ContextVar[Child | None] = ContextVar("child", default=None)
+_CHILD: ContextVar[Child] = ContextVar("child")
 
 
 def _exactly(pipe: IO[bytes], count: int) -> bytearray:

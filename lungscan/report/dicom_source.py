@@ -14,6 +14,7 @@ from pydicom import Dataset
 
 from lungscan.errors import InputRefused, UsageError
 from lungscan.readers import dicom
+from lungscan.readers.apart import at_hand
 from lungscan.readers.archive import Member, is_zip, members
 from lungscan.readers.dicom_frames import frames
 from lungscan.readers.dicom_geometry import STEP_MM, STEP_SHARE, UNIT
@@ -155,11 +156,10 @@ def _of_several(volume: Volume, k: int, found: Sequence[tuple[Plane, Member]]) -
     if len(found) == 1:
         return found[0][0]
     for plane, member in found:
-        (image,) = dicom.slices([member])
-        if plane.frame is not None:
-            image = frames(image)[plane.frame - 1]
         hu = np.empty(volume.grid.shape[1:], np.int16)
-        decode(image, hu)
+        with at_hand():
+            (image,) = dicom.slices([member])
+            decode(image if plane.frame is None else frames(image)[plane.frame - 1], hu)
         if np.array_equal(hu, volume.hu[k]):
             return plane
     raise InputRefused(

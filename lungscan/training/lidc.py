@@ -16,6 +16,7 @@ from scipy import ndimage
 
 from lungscan.errors import InputRefused
 from lungscan.readers import dicom
+from lungscan.readers.apart import at_hand
 from lungscan.readers.archive import Member, members
 from lungscan.readers.dicom_slice import Slice
 from lungscan.training.job import POINT_MM, Contour, Finding, Findings
@@ -144,12 +145,13 @@ def _readings(place: Path, inside: Sequence[Member]) -> dict[str, Readings]:
 
 
 def _first_image(inside: Sequence[Member]) -> Slice | None:
-    for member in inside:
-        try:
-            for image in dicom.slices([member]):
-                return image
-        except InputRefused:  # one damaged slice: `read` will say so
-            continue
+    with at_hand():
+        for member in inside:
+            try:
+                for image in dicom.slices([member]):
+                    return image
+            except InputRefused:  # one damaged slice: `read` will say so
+                continue
     return None
 
 
