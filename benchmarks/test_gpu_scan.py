@@ -14,7 +14,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from benchmarks.conftest import Tell
 from lungscan import budget, timeline
 from lungscan.benchmark.stages import phantom
-from lungscan.parity import compare
+from lungscan.parity.compare import compare
 from lungscan.phantom.writers import write
 from lungscan.pipeline import Networks, examine_volume
 from lungscan.readers import read

@@ -15,9 +15,9 @@ from benchmarks.conftest import Compare, OnGpu
 from lungscan import traffic, weights
 from lungscan.benchmark.work import Work
 from lungscan.errors import EngineUnavailable
-from lungscan.gate import networks
 from lungscan.networks import modules
 from lungscan.networks.graph import Network
+from lungscan.parity.gate import networks
 from lungscan.weights import Weights
 
 SIDE = 256

@@ -1,7 +1,7 @@
 """int8 on a CPU: the segmentation network with 8-bit weights and activations, quantised after its training (nncf).
 
 The classifiers are a hundredth of the work and stay as they are. What is quantised is kept in the user's cache once it has
-passed the parity gate (`lungscan.exporting`), and runs from there alone.
+passed the parity gate (`lungscan.parity.export`), and runs from there alone.
 """
 
 from __future__ import annotations

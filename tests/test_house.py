@@ -19,7 +19,7 @@ LAYERS = [
     {"clinical", "comparison", "budget"},
     {"report"},
     {"pipeline", "training", "checkup", "evaluation"},
-    {"explanation", "recipe", "parity", "gate", "timeline", "follow_up", "exporting", "verification", "batch", "benchmark"},
+    {"explanation", "recipe", "parity", "timeline", "follow_up", "batch", "benchmark"},
     {"commands"},
 ]
 HEAVY = {"numpy", "scipy", "torch", "SimpleITK", "pydicom", "openvino", "onnx", "onnxruntime"}

@@ -14,12 +14,12 @@ from lungscan import traffic
 from lungscan.benchmark.work import Work
 from lungscan.engines import Engine
 from lungscan.engines.proof import MOST, largest_difference
-from lungscan.gate import networks
 from lungscan.kernels.crop import crops
 from lungscan.kernels.stack import stacks
 from lungscan.kernels.window import windowed
 from lungscan.kernels.world import on_host
 from lungscan.networks.graph import Network
+from lungscan.parity.gate import networks
 from lungscan.phantom import Phantom, make_chest
 from lungscan.pipeline import Networks
 from lungscan.stages.classify import classify

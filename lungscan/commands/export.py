@@ -47,7 +47,7 @@ def export(
     """
     from rich.console import Console
 
-    from lungscan.exporting import export as run
+    from lungscan.parity.export import export as run
     from lungscan.weights import load, shipped
 
     console = Console()

@@ -9,8 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from lungscan.findings import Candidate
-from lungscan.gate import Check
-from lungscan.parity import Parity
+from lungscan.parity.compare import Parity
+from lungscan.parity.gate import Check
 from lungscan.report.text import harmless
 
 MEANING = "mm: of a nodule's centre, candidates: those of one alone, voxels: of a voxel's probability"

@@ -25,7 +25,7 @@ def verify(
 
     Example: lungscan verify
     """
-    from lungscan.verification import verify as run
+    from lungscan.parity.verify import verify as run
     from lungscan.weights import load, shipped
 
     reference, checks = run(load(weights or shipped()), on)

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from lungscan import gate, weights
+from lungscan import weights
+from lungscan.parity import gate
 from lungscan.phantom import make_chest
 from lungscan.pipeline import Examination, examine_volume
 from lungscan.settings import Settings

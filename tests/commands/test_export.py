@@ -14,13 +14,15 @@ import pytest
 from lungscan.engines import open_engine, quantised, store
 from typer.testing import CliRunner
 
-from lungscan import exporting, gate, parity, weights
+from lungscan import weights
 from lungscan.commands import app, main
 from lungscan.errors import EngineUnavailable, UsageError
-from lungscan.exporting import export
 from lungscan.findings import Candidate
 from lungscan.networks import graph
-from lungscan.parity import BOUNDS, compare
+from lungscan.parity import export as exporting
+from lungscan.parity import gate
+from lungscan.parity.compare import BOUNDS, compare
+from lungscan.parity.export import export
 from lungscan.pipeline import Examination
 from lungscan.volume import Volume
 from lungscan.weights import Weights
@@ -183,7 +185,7 @@ def test_a_nodule_of_one_alone_is_a_parting(expected: Examination) -> None:
 def test_candidates_that_are_none_may_differ_up_to_a_share(expected: Examination) -> None:
     place = expected.candidates[0]
     many = [replace(moved(place, mm=100.0 * k), p_nodule=0.0, diameter_mm=5.0) for k in range(100)]
-    limit = round(100 * parity.BOUNDS["fp16"].unpaired)
+    limit = round(100 * BOUNDS["fp16"].unpaired)
     for missing in (limit, limit + 1):
         found = compare(among(expected, *many), among(expected, *many[missing:]), "fp16")
         assert found.unpaired == missing

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from lungscan import verification
 from lungscan.commands import app
-from lungscan.gate import Check
-from lungscan.parity import BOUNDS, Parity
+from lungscan.parity import verify as verification
+from lungscan.parity.compare import BOUNDS, Parity
+from lungscan.parity.gate import Check
 from lungscan.pipeline import Examination
 from lungscan.volume import Volume
 

@@ -11,10 +11,11 @@ from lungscan.engines import open_engine, plan
 from lungscan.engines.proof import MOST, probe
 from lungscan.engines.shared_stream import gpu, shared_stream
 
-from lungscan import gate, weights
+from lungscan import weights
 from lungscan.errors import EngineUnavailable
 from lungscan.networks.graph import Network
-from lungscan.parity import compare
+from lungscan.parity import gate
+from lungscan.parity.compare import compare
 from lungscan.phantom import make_chest
 from lungscan.pipeline import Networks, examine_volume
 from lungscan.settings import Settings

@@ -11,7 +11,7 @@ from lungscan.engines import Engine, open_engine
 from lungscan.errors import UsageError
 from lungscan.networks import graph
 from lungscan.networks.graph import Network
-from lungscan.parity import Parity, compare
+from lungscan.parity.compare import Parity, compare
 from lungscan.phantom import make_chest
 from lungscan.pipeline import Examination, Networks, examine_volume
 from lungscan.readers import read

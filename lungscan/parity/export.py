@@ -17,9 +17,9 @@ from lungscan.engines import Batch, Engine, open_engine, plan, quantised, store
 from lungscan.engines.shared_stream import gpu
 from lungscan.errors import UsageError
 from lungscan.files import write_bytes
-from lungscan.gate import Check, judged, named, networks, opened, reference, specimen
 from lungscan.networks import graph
 from lungscan.networks.graph import Network
+from lungscan.parity.gate import Check, judged, named, networks, opened, reference, specimen
 from lungscan.stages.normalise import normalise
 from lungscan.stages.segment import segment
 from lungscan.weights import Weights

@@ -9,8 +9,8 @@ from pathlib import Path
 from lungscan.engines import GPU_ENGINES, open_engine
 from lungscan.engines.shared_stream import gpu
 from lungscan.errors import EngineUnavailable
-from lungscan.gate import Check, examined, named, opened, reference, specimen
-from lungscan.parity import compare
+from lungscan.parity.compare import compare
+from lungscan.parity.gate import Check, examined, named, opened, reference, specimen
 from lungscan.pipeline import examine_volume
 from lungscan.settings import Settings
 from lungscan.weights import Weights
