@@ -42,7 +42,7 @@ class Network:
 
 
 class _Graph:
-    """Nodes in order; each method appends some and returns the name of their output."""
+    """Nodes in order; each method appends some and returns the name of their output. A convolution has its weights' name."""
 
     def __init__(self, tensors: Tensors, kind: str) -> None:
         self.tensors = tensors
@@ -52,7 +52,8 @@ class _Graph:
 
     def op(self, kind: str, *inputs: str, **attributes: object) -> str:
         output = f"{kind.lower()}_{len(self.nodes)}"
-        self.nodes.append(helper.make_node(kind, list(inputs), [output], **attributes))
+        name = inputs[1].replace(".weight", "") if kind == "Conv" else output
+        self.nodes.append(helper.make_node(kind, list(inputs), [output], name, **attributes))
         return output
 
     def cast(self, x: str, kind: str) -> str:

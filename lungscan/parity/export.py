@@ -19,7 +19,8 @@ from lungscan.errors import UsageError
 from lungscan.files import write_bytes
 from lungscan.networks import graph
 from lungscan.networks.graph import Network
-from lungscan.parity.gate import Check, judged, named, networks, opened, reference, specimen
+from lungscan.parity.gate import Check, Gate, networks, opened, specimen
+from lungscan.pipeline import Networks
 from lungscan.stages.normalise import normalise
 from lungscan.stages.segment import segment
 from lungscan.weights import Weights
@@ -71,48 +72,58 @@ def export(
         raise UsageError("--calibrate gives the ranges of int8: it goes with --to openvino --precision int8.")
     if to == "tensorrt":
         return _plans(weights, precision, target, folder, on)
-    made = dict(_onnx(weights, precision) if to == "onnx" else _openvino(weights, precision, calibrate))
-    ours = reference(weights)
-    theirs = opened(weights, lambda network: _opened(network, made[network.name], to, precision))
-    scans = (*calibrate, on) if on is not None else calibrate or (None,)
-    checks = judged(to, precision, ours, theirs, scans)
-    if any(check.parts for check in checks):
-        return Exported((), checks, named(ours))
+    gate = Gate(weights, (*calibrate, on) if on is not None else calibrate or (None,))
+    for made in _attempts(weights, to, precision, calibrate):
+        checks = gate.judge(to, precision, _run(weights, made, to, precision))
+        if not any(check.parts for check in checks):
+            break
+    else:
+        return Exported((), checks, gate.reference)
     installed = []
     if precision == "int8":
         network = next(networks(weights))
         installed = store.save(quantised.key(network), store.Entry(made[network.name], {"verified": _words(checks)}))
     if precision != "int8" or folder is not None:
         installed += _write(folder or Path(f"{to}-{precision}"), made)
-    return Exported(tuple(installed), checks, named(ours))
+    return Exported(tuple(installed), checks, gate.reference)
 
 
-def _onnx(weights: Weights, precision: str) -> Iterator[tuple[str, Files]]:
-    for network in networks(weights):
-        yield network.name, {".onnx": graph.retyped(network, precision).onnx}
+def _attempts(weights: Weights, to: str, precision: str, calibrate: Sequence[Path]) -> Iterator[dict[str, Files]]:
+    """The networks' files, what is fastest first: int8 is made again with more of the U-Net's finest levels in float32."""
+    if to == "onnx":
+        yield {network.name: {".onnx": graph.retyped(network, precision).onnx} for network in networks(weights)}
+        return
+    made = {network.name: _openvino(network, half=precision == "fp16") for network in networks(weights)}
+    if precision != "int8":
+        yield made
+        return
+    stacks = _stacks(weights, calibrate)
+    for float_levels in range(weights.card.segmentation.depth - 1):
+        yield made | {"segmentation": quantised.quantise(next(networks(weights)), stacks, float_levels)}
 
 
-def _openvino(weights: Weights, precision: str, calibrate: Sequence[Path]) -> Iterator[tuple[str, Files]]:
+def _openvino(network: Network, *, half: bool) -> Files:
     """IR; in fp16 the weights alone are of this type, and the CPU computes as it does."""
     import openvino as ov
 
-    for network in networks(weights):
-        if precision == "int8" and network.name == "segmentation":
-            yield network.name, quantised.quantise(network, _stacks(weights, calibrate))
-        else:
-            yield network.name, quantised.written(ov.Core().read_model(network.onnx), half=precision == "fp16")
+    return quantised.written(ov.Core().read_model(network.onnx), half=half)
 
 
-def _opened(network: Network, files: Files, to: str, precision: str) -> Engine:
-    """An engine of this machine's CPU that runs the files."""
-    from lungscan.engines.openvino import OpenVinoEngine
+def _run(weights: Weights, made: Mapping[str, Files], to: str, precision: str) -> Networks:
+    """The files in engines of this machine's CPU."""
 
-    if to == "onnx" and precision != "bf16" and find_spec("onnxruntime"):  # which has no bfloat16 on a CPU
-        from lungscan.engines.onnxruntime import OnnxRuntimeEngine
+    def opener(network: Network) -> Engine:
+        files = made[network.name]
+        if to == "onnx" and precision != "bf16" and find_spec("onnxruntime"):  # which has no bfloat16 on a CPU
+            from lungscan.engines.onnxruntime import OnnxRuntimeEngine
 
-        return OnnxRuntimeEngine(network, precision, exported=files[".onnx"])
-    own = "int8" if precision == "int8" and network.name == "segmentation" else "fp32"
-    return OpenVinoEngine(network, own, exported=files)
+            return OnnxRuntimeEngine(network, precision, exported=files[".onnx"])
+        from lungscan.engines.openvino import OpenVinoEngine
+
+        own = "int8" if precision == "int8" and network.name == "segmentation" else "fp32"
+        return OpenVinoEngine(network, own, exported=files)
+
+    return opened(weights, opener)
 
 
 def _plans(weights: Weights, precision: str, asked: str | None, folder: Path | None, on: Path | None) -> Exported:
@@ -125,8 +136,9 @@ def _plans(weights: Weights, precision: str, asked: str | None, folder: Path | N
     if here is not None and sm == f"sm_{here[0]}{here[1]}":
         from lungscan.engines.tensorrt import TensorRtEngine
 
-        ours, theirs = reference(weights), opened(weights, lambda network: TensorRtEngine(network, precision))
-        checks, against = judged("tensorrt", precision, ours, theirs, [on]), named(ours)
+        gate = Gate(weights, [on])
+        checks = gate.judge("tensorrt", precision, opened(weights, lambda network: TensorRtEngine(network, precision)))
+        against = gate.reference
         if any(check.parts for check in checks):
             for key, _ in made.values():
                 store.remove(key)

@@ -78,12 +78,19 @@ def examined(volume: Volume, ours: Networks) -> Examination:
     return expected
 
 
-def judged(engine: str, precision: str, ours: Networks, theirs: Networks, scans: Sequence[Path | None]) -> tuple[Check, ...]:
-    """A check of `theirs` against the reference on each scan, None for a phantom. `engine` is what the checks call it."""
-    checks = []
-    for path in scans:
-        volume = specimen(path)
-        parity = compare(examined(volume, ours), examine_volume(volume, theirs, Settings()), precision)
-        name = "phantom" if path is None else path.name
-        checks.append(Check(engine, theirs.segmentation.device, precision, parity, scan=name))
-    return tuple(checks)
+class Gate:
+    """What the reference finds in some scans, None for a phantom. Beside it every engine is judged."""
+
+    def __init__(self, weights: Weights, paths: Sequence[Path | None]) -> None:
+        ours = reference(weights)
+        self.engine, self.reference = ours.segmentation.name, named(ours)
+        self._expected = [(path, examined(specimen(path), ours)) for path in paths]
+
+    def judge(self, engine: str, precision: str, theirs: Networks) -> tuple[Check, ...]:
+        """A check of `theirs` on each scan. `engine` is what the checks call it."""
+        checks = []
+        for path, expected in self._expected:
+            parity = compare(expected, examine_volume(specimen(path), theirs, Settings()), precision)
+            name = "phantom" if path is None else path.name
+            checks.append(Check(engine, theirs.segmentation.device, precision, parity, scan=name))
+        return tuple(checks)

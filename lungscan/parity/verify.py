@@ -9,32 +9,26 @@ from pathlib import Path
 from lungscan.engines import GPU_ENGINES, open_engine
 from lungscan.engines.shared_stream import gpu
 from lungscan.errors import EngineUnavailable
-from lungscan.parity.compare import compare
-from lungscan.parity.gate import Check, examined, named, opened, reference, specimen
-from lungscan.pipeline import examine_volume
-from lungscan.settings import Settings
+from lungscan.parity.gate import Check, Gate, opened
 from lungscan.weights import Weights
 
 
 def verify(weights: Weights, on: Path | None = None) -> tuple[str, Iterator[Check]]:
     """What is the reference, and the check of each engine in turn. `on`: the scan to compare on, a phantom when None."""
-    ours, volume = reference(weights), specimen(on)
-    first = (ours.segmentation.name, "cpu", "fp32")
+    gate = Gate(weights, [on])
 
     def checks() -> Iterator[Check]:
-        expected = examined(volume, ours)
         for engine, device, precision in _combinations():
-            if (engine, device, precision) == first:
+            if (engine, device, precision) == (gate.engine, "cpu", "fp32"):
                 continue
             try:
                 theirs = opened(weights, partial(open_engine, device=device, engine=engine, precision=precision))
             except EngineUnavailable as missing:
                 yield Check(engine, device, precision, None, str(missing))
-                continue
-            found = examine_volume(volume, theirs, Settings())
-            yield Check(engine, device, precision, compare(expected, found, precision), scan=on.name if on else "phantom")
+            else:
+                yield from gate.judge(engine, precision, theirs)
 
-    return named(ours), checks()
+    return gate.reference, checks()
 
 
 def _combinations() -> Iterator[tuple[str, str, str]]:

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -23,7 +24,7 @@ from lungscan.parity import export as exporting
 from lungscan.parity import gate
 from lungscan.parity.compare import BOUNDS, compare
 from lungscan.parity.export import export
-from lungscan.pipeline import Examination
+from lungscan.pipeline import Examination, Networks
 from lungscan.volume import Volume
 from lungscan.weights import Weights
 
@@ -86,6 +87,40 @@ def test_int8_is_installed_and_scans_take_it(shipped: Weights, tmp_path: Path) -
     hu = np.random.default_rng(0).integers(-1000, 400, (1, 7, 64, 64)).astype(np.float32)
     ours, theirs = (next(e([hu])) for e in (engine, open_engine(network, precision="fp32")))
     assert 0 < np.abs(ours - theirs).max() < 0.2
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("quick")
+def test_int8_that_parts_is_made_again_with_finer_levels_in_float32(
+    shipped: Weights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Counted in the file: the convolutions whose weights are no int8 are those of the finest level."""
+    pytest.importorskip("nncf", reason="nncf is not installed")
+    judge, asked = gate.Gate.judge, []
+
+    def strict(self: gate.Gate, engine: str, precision: str, theirs: Networks) -> tuple[gate.Check, ...]:
+        (check,) = judge(self, engine, precision, theirs)
+        asked.append(check)
+        assert check.parity is not None
+        return (check if len(asked) > 1 else replace(check, parity=replace(check.parity, p_nodule=1.0)),)
+
+    monkeypatch.setattr(gate.Gate, "judge", strict)
+    made = export(shipped, "openvino", "int8")
+    assert len(asked) == 2
+    assert [check.parts for check in made.checks] == [False]
+    (xml,) = [path for path in made.files if path.suffix == ".xml"]
+    model = ov.Core().read_model(xml)
+    in_float = {
+        node.get_friendly_name().split("/")[0].split(".conv")[0]
+        for node in model.get_ops()
+        if node.get_type_name() == "Convolution" and "i8" not in _types(node.input_value(1).get_node())
+    }
+    assert in_float == {"down.0", "up.2.up", "up.2.block", "last"}
+
+
+def _types(node: Any) -> set[str]:
+    """Of a node's output and of all that it is made of."""
+    return {node.get_element_type().get_type_name()}.union(*(_types(x.get_node()) for x in node.input_values()))
 
 
 @pytest.mark.usefixtures("quick")

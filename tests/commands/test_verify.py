@@ -12,6 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from lungscan.commands import app
+from lungscan.parity import gate
 from lungscan.parity import verify as verification
 from lungscan.parity.compare import BOUNDS, Parity
 from lungscan.parity.gate import Check
@@ -25,8 +26,8 @@ def told(
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("home")))
-        patch.setattr(verification, "specimen", lambda _: coarse)
-        patch.setattr(verification, "examined", lambda *_: expected)
+        patch.setattr(gate, "specimen", lambda _: coarse)
+        patch.setattr(gate, "examined", lambda *_: expected)
         result = CliRunner().invoke(app, ["verify", "--json"])
         yield result.exit_code, json.loads(result.stdout)
 
