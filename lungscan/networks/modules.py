@@ -18,13 +18,14 @@ def unet(card: Card) -> UNet:
     return UNet(2 * card.input.context_slices + 1, shape.depth, shape.width, shape.stem)
 
 
-def classifier(card: Card, shape: Cnn3dCard, dropout: float = 0.0) -> Cnn3d:
+def classifier(card: Card, shape: Cnn3dCard, dropout: float = 0.0, norms: bool = False) -> Cnn3d:
     """A classifier that a card asks for, untrained."""
-    return Cnn3d(card.input.crop_irc, shape.widths, len(card.input.crop_scales), dropout)
+    return Cnn3d(card.input.crop_irc, shape.widths, len(card.input.crop_scales), dropout, norms)
 
 
 def arrays(module: nn.Module) -> Tensors:
-    """A module's tensors as a weights file holds them: float32, without the norms' counters."""
+    """A module's tensors as a weights file holds them: float32, a classifier's norms folded, no counters of norms."""
+    module = module.folded() if isinstance(module, Cnn3d) else module
     state = {name: value.detach().cpu().contiguous().numpy() for name, value in module.state_dict().items()}
     return {name: value.astype(np.float32) for name, value in state.items() if not name.endswith("num_batches_tracked")}
 

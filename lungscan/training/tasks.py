@@ -85,7 +85,7 @@ def nodule(run: Run, data: Data, seed: int) -> Task:
 
     training, validation = _crops(run, data, "nodule", of, make)
     torch.manual_seed(seed)
-    module = classifier(run.card, run.card.nodule, DROPOUT)
+    module = classifier(run.card, run.card.nodule, DROPOUT, norms=True)
     return _classifier(module, training, validation, run, "nodule", seed, of)
 
 

@@ -15,6 +15,7 @@ from onnx.reference import ReferenceEvaluator
 from lungscan.errors import EngineUnavailable, UsageError
 from lungscan.networks import graph
 from lungscan.networks.cnn3d import Cnn3d
+from lungscan.networks.modules import arrays, fill
 from lungscan.networks.unet import UNet
 from lungscan.weights.card import Card, UNetCard
 from tests.support import random_networks, small_card
@@ -143,3 +144,22 @@ def test_bfloat16_is_rounded_to_the_nearest() -> None:
     held = graph._typed("x", values, "bf16")
     ours = torch.from_numpy(np.frombuffer(held.raw_data, np.int16).copy()).view(torch.bfloat16)
     assert torch.equal(ours, torch.from_numpy(values).bfloat16())
+
+
+def test_norms_are_folded_away_and_nothing_changes() -> None:
+    """After a few steps of learning: with its norms and without them the network says the same."""
+    torch.manual_seed(0)
+    module = Cnn3d((8, 12, 12), (3, 5), norms=True)
+    optimiser = torch.optim.SGD(module.parameters(), lr=0.1)
+    for _ in range(5):
+        loss = torch.nn.functional.cross_entropy(module(torch.randn(8, 1, 8, 12, 12) * 300 - 600), torch.arange(8) % 2)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    plain = Cnn3d((8, 12, 12), (3, 5)).eval()
+    tensors = arrays(module)
+    assert set(tensors) == set(arrays(plain))
+    fill(plain, tensors)
+    hu = torch.randn(4, 1, 8, 12, 12) * 300 - 600
+    with torch.inference_mode():
+        torch.testing.assert_close(plain(hu), module.eval()(hu), atol=1e-5, rtol=1e-5)
