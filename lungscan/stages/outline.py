@@ -12,11 +12,14 @@ from scipy.ndimage import map_coordinates
 
 from lungscan.findings import Nodule, Report
 from lungscan.stages.segment import Heatmap
-from lungscan.volume import Box, Flat, Grid, Triple, Volume
+from lungscan.volume import Box, Flat, Triple, Volume
 
 Cores = Mapping[Triple, Flat]
 """The voxels of each candidate, by its centre in patient mm: ascending flat indices into the heatmap."""
 
+
+AIR_HU, DENSE_HU = -1000, 400
+"""From no density at all to where more counts no more: contrast and bone."""
 
 TIES = 4
 """Decimals by which two shares are told apart: what rounding costs must not move an outline."""
@@ -54,13 +57,15 @@ class Examined(Protocol):
 def nodule_masks(examined: Examined) -> tuple[NoduleMask, ...]:
     """The outline of every nodule of the report, in its order, on the grid of the file."""
     nodules: Sequence[Nodule] = examined.report.nodules
-    return tuple(_outline(n, examined.cores[n.centre_xyz_mm], examined.heatmap, examined.volume.grid) for n in nodules)
+    return tuple(_outline(n, examined.cores[n.centre_xyz_mm], examined.heatmap, examined.volume) for n in nodules)
 
 
-def _outline(nodule: Nodule, core: Flat, heatmap: Heatmap, file_grid: Grid) -> NoduleMask:
-    """The core's voxels on the finer or coarser grid of the file: of their linear interpolation the highest part that has
-    the core's volume. A core that no voxel of the file touches keeps the one at its centre.
+def _outline(nodule: Nodule, core: Flat, heatmap: Heatmap, volume: Volume) -> NoduleMask:
+    """The core's voxels on the finer or coarser grid of the file: of their linear interpolation times density the highest
+    part that has the core's volume, so that tissue comes before the air beside it and the middle stays where density has it.
+    A core that no voxel of the file touches keeps the one at its centre.
     """
+    file_grid = volume.grid
     index = np.stack(np.unravel_index(core, heatmap.values.shape), axis=1)
     corner = index.min(axis=0) - 1
     inside = np.zeros(index.max(axis=0) - corner + 2, np.float32)
@@ -70,6 +75,7 @@ def _outline(nodule: Nodule, core: Flat, heatmap: Heatmap, file_grid: Grid) -> N
     at = np.stack(np.meshgrid(*(np.arange(low, high) for low, high in box), indexing="ij"), axis=-1)
     on_heatmap = heatmap.grid.irc(file_grid.xyz(at)) - corner
     share = np.round(map_coordinates(inside, np.moveaxis(on_heatmap, -1, 0), order=1, mode="constant"), TIES)
+    share *= np.clip(volume.hu[tuple(slice(low, high) for low, high in box)], AIR_HU, DENSE_HU) - (AIR_HU - 1)
     wanted = min(max(round(len(core) * heatmap.grid.voxel_mm3 / file_grid.voxel_mm3), 1), share.size)
     level = np.partition(share, -wanted, axis=None)[-wanted]
     mask = min(share >= level, share > level, key=lambda m: abs(int(m.sum()) - wanted)) & (share > 0)

@@ -81,3 +81,17 @@ def test_what_is_thinner_than_the_file_s_slices_keeps_a_voxel() -> None:
     (outline,) = nodule_masks(ball_on(grid, 1.0))
     assert outline.mask.sum() == 1
     assert np.abs(grid.irc(CENTRE_MM) - outline.centroid_irc()).max() <= 0.5
+
+
+def test_tissue_comes_before_the_air_beside_it() -> None:
+    """A ball outlined a voxel too far to one side: there the file has air, so nearly all that it draws is the ball."""
+    grid = GRIDS["finer"]
+    scanned = ball_on(grid)
+    index = np.stack(np.indices(grid.shape), axis=-1)
+    tissue = np.linalg.norm(grid.xyz(index) - CENTRE_MM + (0.7, 0, 0), axis=-1) <= RADIUS_MM
+    hu = np.where(tissue, 40, -950).astype(np.int16)
+    (flat,) = nodule_masks(scanned)
+    (dense,) = nodule_masks(replace(scanned, volume=replace(scanned.volume, hu=hu)))
+    inside = [tissue[tuple(slice(a, b) for a, b in m.box_irc)][m.mask].mean() for m in (flat, dense)]
+    assert inside[1] > max(inside[0], 0.97)
+    assert dense.mask.sum() == pytest.approx(flat.mask.sum(), rel=0.02)
