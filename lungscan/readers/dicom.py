@@ -46,6 +46,8 @@ _FACTS = {
     "kvp": "KVP",
     "patient_position": "PatientPosition",
     "body_part": "BodyPartExamined",
+    "acquisition_date": "AcquisitionDate",
+    "study_date": "StudyDate",
 }
 
 
@@ -100,7 +102,9 @@ def chosen(path: str, found: Sequence[Slice], series: str | None, kind: str) -> 
     if series is not None and series not in groups:
         raise UsageError(f"--series {series} is not in {path}; there are: {', '.join(sorted(groups))}.")
     uid = _largest(path, groups) if series is None else series
-    others = tuple(f"{other} ({images[0].label}, {len(images)})" for other, images in sorted(groups.items()) if other != uid)
+    others = tuple(
+        f"{other} ({images[0].text('Modality')}, {len(images)})" for other, images in sorted(groups.items()) if other != uid
+    )
     return volume(path, groups[uid], kind, others)
 
 
@@ -162,7 +166,9 @@ def _admitted(path: str, images: Sequence[Slice]) -> tuple[list[Slice], list[Not
     """The images that may be a stack of CT slices, by what their headers say of their kind; frames one by one."""
     first = images[0]
     if not any(image.is_ct for image in images):
-        raise InputRefused(f"{path}: series {first.series_uid} is {first.label or 'no CT'}; lungscan reads CT alone.")
+        raise InputRefused(
+            f"{path}: series {first.series_uid} is {first.text('Modality') or 'no CT'}; lungscan reads CT alone."
+        )
     kept = [image for image in images if "LOCALIZER" not in image.image_type and image.is_ct]
     notices = []
     if any(image.header.bare for image in kept):

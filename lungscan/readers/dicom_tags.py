@@ -31,7 +31,7 @@ _TEXT = {
     *("BodyPartExamined", "SliceThickness", "KVP", "ConvolutionKernel", "PatientPosition", "SeriesInstanceUID"),
     *("AcquisitionNumber", "FrameOfReferenceUID", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"),
     *("NumberOfFrames", "PhotometricInterpretation", "RescaleSlope", "RescaleIntercept", "RescaleType", "Exposure"),
-    *("LossyImageCompression", "LossyImageCompressionRatio", "ModalityLUTSequence"),
+    *("LossyImageCompression", "LossyImageCompressionRatio", "ModalityLUTSequence", "AcquisitionDate", "StudyDate"),
 }
 NUMBERS = _US | _PADDING
 """Unsigned, or of the pixels' own sign, in 16 bits."""
