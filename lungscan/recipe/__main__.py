@@ -19,6 +19,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from lungscan import files
+from lungscan.evaluation.fitting import best_at, operating_points
 from lungscan.evaluation.model import judge
 from lungscan.evaluation.run import to_json
 from lungscan.findings import Thresholds
@@ -77,18 +78,17 @@ def write(recipe: Recipe, output: Path) -> None:
     """Judge the folds, calibrate, and write the networks of everything with their card; all figures go into the run."""
     held = shipping.held_out(recipe)
     judged = shipping.cross_calibrated(held)
-    points = shipping.operating_points(judged)
-    at = max((p for p in points if p.fp_per_scan <= SHIPPED_FP_PER_SCAN), key=lambda p: p.fp_per_scan)
+    points = operating_points(shipping.of_kinds(judged, "scan"), shipping.of_kinds(judged, "block"))
+    at = best_at(points, SHIPPED_FP_PER_SCAN)
+    assert at is not None  # the first point has no false positive
     thresholds = replace(CARD.thresholds, nodule=at.threshold_nodule)
-    figures = {
-        kind: judge([h.scan for h in judged if h.kind == kind], thresholds, CARD.label_rule) for kind in shipping.KINDS
-    }
+    figures = {kind: judge(shipping.of_kinds(judged, kind), thresholds, CARD.label_rule) for kind in shipping.KINDS}
     rated = malignancy.held_out(recipe)
     beside = malignancy.beside_diameter(rated)
     card = replace(
         CARD,
         thresholds=thresholds,
-        nodule_calibration=shipping.fit_nodule(held),
+        nodule_calibration=shipping.fit(held),
         malignancy_calibration=malignancy.fit(rated, with_network=malignancy.is_better(beside)),
         operating_points=points,
         trained_on=tuple(sorted({entry.series for entry in recipe.cache.entries()})),

@@ -15,8 +15,8 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from lungscan.evaluation.calibration import fit_line, logit
 from lungscan.evaluation.discrimination import Discrimination, discrimination
+from lungscan.evaluation.fitting import fit_malignancy
 from lungscan.evaluation.model import SAMPLES, SEED
 from lungscan.networks.modules import arrays, classifier, fill
 from lungscan.recipe.folds import DROPOUT, FOLDS, MOVES, Recipe, fold_of
@@ -101,12 +101,7 @@ def held_out(recipe: Recipe) -> Rated:
 
 def fit(held: Rated, *, with_network: bool = True) -> Calibration:
     """The line from what the network says and the diameter to P(malignant); without the network the diameter alone."""
-    size = np.log(held.diameter_mm / 10)
-    columns = [size, np.ones(len(size))]
-    if not with_network:
-        return Calibration(0.0, 0.0, *fit_line(np.stack(columns, axis=1), held.malignant).tolist())
-    network, by_size, offset = fit_line(np.stack([logit(held.p), *columns], axis=1), held.malignant).tolist()
-    return Calibration(network, 0.0, by_size, offset)
+    return fit_malignancy(held.p, held.diameter_mm, held.malignant, with_network=with_network)
 
 
 def cross_fitted(held: Rated, *, with_network: bool = True) -> Array:
