@@ -29,7 +29,7 @@ OnGpu = Callable[[Work, Rivals], None]
 
 Tell = Callable[..., None]
 
-SECOND_LOOKS = 2
+SECOND_LOOKS = 4
 """A ratio under its least is taken again, both sides anew: machines that others share have bad moments."""
 
 GPU_ROUNDS = 20

@@ -42,13 +42,20 @@ class Engine(Protocol):
 
 
 def open_engine(
-    network: Network, device: str = "auto", engine: str = "auto", precision: str = "auto", *, keep: bool = False
+    network: Network,
+    device: str = "auto",
+    engine: str = "auto",
+    precision: str = "auto",
+    *,
+    keep: bool = False,
+    narrow: bool = False,
 ) -> Engine:
     """The engine of this name, or the first that is installed and runs on the device, with the network loaded.
 
     device "auto" is the CPU; precision "auto" is what the device runs natively. `keep` lets the engine take what it compiled
-    before from the user's cache, and put it there. Raises UsageError for an unknown name, EngineUnavailable when the engine
-    is not installed or cannot run this precision or device.
+    before from the user's cache, and put it there; `narrow` puts all cores on one request, which takes the least memory.
+    Raises UsageError for an unknown name, EngineUnavailable when the engine is not installed or cannot run this precision or
+    device.
     """
     for option, value, known in (
         ("--device", device, DEVICES),
@@ -74,10 +81,10 @@ def open_engine(
     if precision == "int8":
         from lungscan.engines.quantised import open_quantised
 
-        return open_quantised(network)
+        return open_quantised(network, narrow=narrow)
     from lungscan.engines.openvino import OpenVinoEngine
 
-    return OpenVinoEngine(network, precision, keep=keep)
+    return OpenVinoEngine(network, precision, keep=keep, narrow=narrow)
 
 
 def _on_gpu(network: Network, engine: str, precision: str) -> Engine:
@@ -100,7 +107,7 @@ def _tensorrt_serves(capability: tuple[int, int]) -> bool:
     from lungscan.engines import plan
 
     try:
-        return plan.serves(plan.library(), capability)
+        return plan.serves(plan.tensorrt(), capability)
     except EngineUnavailable:
         return False
 

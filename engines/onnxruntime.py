@@ -6,11 +6,14 @@ from collections.abc import Iterable, Iterator
 from importlib.metadata import version
 
 import numpy as np
-import onnxruntime as ort
 from lungscan.engines import Batch
+from lungscan.engines.unreported import unreported
 
 from lungscan.errors import EngineUnavailable
 from lungscan.networks.graph import Network
+
+with unreported():
+    import onnxruntime as ort
 
 _INPUTS = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 

@@ -11,12 +11,15 @@ from importlib.metadata import version
 from typing import Any
 
 import numpy as np
-import openvino as ov
 from lungscan.engines import Batch, store
-from openvino import properties
+from lungscan.engines.unreported import unreported
 
 from lungscan.errors import EngineUnavailable
 from lungscan.networks.graph import Network
+
+with unreported():
+    import openvino as ov
+    from openvino import properties
 
 _TYPES = {"fp32": ov.Type.f32, "bf16": ov.Type.bf16, "fp16": ov.Type.f16, "int8": ov.Type.f32}
 """What is not quantised in an int8 network stays float32: bfloat16 was no faster there."""
@@ -27,13 +30,20 @@ class OpenVinoEngine:
 
     exported : files by suffix to run in place of the network's graph: ".onnx", or ".xml" and ".bin"
     keep     : take the network as it was compiled before from the user's cache, or put it there
+    narrow   : one request that all cores share, so that the memory does not grow with their number; the same results
     """
 
     name = "openvino"
     device = "cpu"
 
     def __init__(
-        self, network: Network, precision: str, *, exported: Mapping[str, bytes] | None = None, keep: bool = False
+        self,
+        network: Network,
+        precision: str,
+        *,
+        exported: Mapping[str, bytes] | None = None,
+        keep: bool = False,
+        narrow: bool = False,
     ) -> None:
         core = ov.Core()
         native = core.get_property("CPU", properties.device.capabilities)
@@ -42,15 +52,16 @@ class OpenVinoEngine:
             raise EngineUnavailable(f"this CPU does not run {precision} natively; use --precision fp32.")
         self.version = version("openvino")
         self._rows = network.rows
+        mode = properties.hint.PerformanceMode
         config = {
-            properties.hint.performance_mode: properties.hint.PerformanceMode.THROUGHPUT,
+            properties.hint.performance_mode: mode.LATENCY if narrow else mode.THROUGHPUT,
             properties.hint.inference_precision: _TYPES[self.precision],
         }
         if exported is not None:
             files = [exported[suffix] for suffix in (".onnx", ".xml", ".bin") if suffix in exported]
             compiled = core.compile_model(core.read_model(*files), "CPU", config)
         else:
-            compiled = _kept(core, network, self.precision, config) if keep else None
+            compiled = _kept(core, network, self.precision, config) if keep and not narrow else None
         if compiled is None:
             compiled = core.compile_model(core.read_model(network.onnx), "CPU", config)
         self._type = compiled.input(0).element_type.to_dtype()

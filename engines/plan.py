@@ -50,7 +50,7 @@ class Profile:
         return " ".join("x".join(map(str, shape)) for shape in (self.least, self.best, self.most))
 
 
-def library() -> Any:
+def tensorrt() -> Any:
     """The module that serves here: `tensorrt` where there is a GPU and it is installed, else `tensorrt_rtx`.
 
     Raises EngineUnavailable where neither is installed.

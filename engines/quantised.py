@@ -36,7 +36,7 @@ def key(network: Network) -> store.Key:
     )
 
 
-def open_quantised(network: Network) -> Engine:
+def open_quantised(network: Network, *, narrow: bool = False) -> Engine:
     """The installed int8 network; a classifier in the CPU's own precision.
 
     Raises EngineUnavailable where none was made for this very network.
@@ -44,14 +44,14 @@ def open_quantised(network: Network) -> Engine:
     from lungscan.engines.openvino import OpenVinoEngine
 
     if network.name != "segmentation":
-        return OpenVinoEngine(network, "auto")
+        return OpenVinoEngine(network, "auto", narrow=narrow)
     entry = store.load(key(network))
     if entry is None:
         raise EngineUnavailable(
             "no int8 network is installed for these weights; make one from scans of yours: "
             "lungscan export --to openvino --precision int8 --calibrate SCAN."
         )
-    return OpenVinoEngine(network, "int8", exported=entry.files)
+    return OpenVinoEngine(network, "int8", exported=entry.files, narrow=narrow)
 
 
 def quantise(network: Network, stacks: Iterable[Batch], float_levels: int = 0) -> dict[str, bytes]:
@@ -62,12 +62,11 @@ def quantise(network: Network, stacks: Iterable[Batch], float_levels: int = 0) -
     """
     if find_spec("nncf") is None:
         raise EngineUnavailable("int8 needs nncf: pip install 'lungscan-ct[int8]'.")
+    nncf = _quiet_nncf()
     with unreported():
         import openvino as ov
-
-    nncf = _quiet_nncf()
-    from nncf.quantization.advanced_parameters import AdvancedQuantizationParameters, AdvancedSmoothQuantParameters
-    from nncf.quantization.range_estimator import RangeEstimatorParametersSet
+        from nncf.quantization.advanced_parameters import AdvancedQuantizationParameters, AdvancedSmoothQuantParameters
+        from nncf.quantization.range_estimator import RangeEstimatorParametersSet
 
     rows = list(stacks)
     depth = network.card.segmentation.depth

@@ -24,7 +24,7 @@ class TensorRtEngine:
     device = "cuda"
 
     def __init__(self, network: Network, precision: str) -> None:
-        trt = plan.library()
+        trt = plan.tensorrt()
         self.precision = "fp16" if precision == "auto" else precision
         major, minor = capability()
         sm = plan.target(trt, f"sm_{major}{minor}")
@@ -58,7 +58,7 @@ class TensorRtEngine:
         rows = cupy.ascontiguousarray(rows)
         context = self._context
         if not context.set_input_shape("hu", rows.shape):
-            raise EngineUnavailable(f"TensorRT does not take a batch of {rows.shape}: {plan.log(plan.library()).last()}.")
+            raise EngineUnavailable(f"TensorRT does not take a batch of {rows.shape}: {plan.log(plan.tensorrt()).last()}.")
         out = cupy.empty(tuple(context.get_tensor_shape("p")), "float32")
         context.set_tensor_address("hu", rows.data.ptr)
         context.set_tensor_address("p", out.data.ptr)
@@ -66,7 +66,7 @@ class TensorRtEngine:
         scratch = cupy.cuda.alloc(size)  # from the shared pool, which gives it to others in the stream's order
         context.set_device_memory(scratch.ptr, size)
         if not context.execute_async_v3(stream.ptr):
-            raise EngineUnavailable(f"TensorRT failed at a batch of {rows.shape}: {plan.log(plan.library()).last()}.")
+            raise EngineUnavailable(f"TensorRT failed at a batch of {rows.shape}: {plan.log(plan.tensorrt()).last()}.")
         return out
 
 

@@ -95,6 +95,8 @@ class _Replay:
 def _function(network: Network, device: str, kind: torch.dtype) -> Function:
     """HU to probabilities, as the graph has it."""
     module = _module(network).to(device)
+    if device == "cpu":
+        _alike_on_any_threads(module)
     is_map = network.name == "segmentation"
 
     def probabilities(hu: Tensor) -> Tensor:
@@ -106,14 +108,23 @@ def _function(network: Network, device: str, kind: torch.dtype) -> Function:
     return _Compiled(probabilities) if device == "cuda" and find_spec("triton") is not None else probabilities
 
 
+def _alike_on_any_threads(module: nn.Module) -> None:
+    """On one thread ATen computes a 1x1 convolution by another kernel than on several, and rounds otherwise, unless it is
+    dilated; of a single weight that means nothing."""
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv2d) and layer.kernel_size == (1, 1):
+            layer.dilation = (2, 2)
+
+
 def _module(network: Network) -> nn.Module:
     card = network.card
-    if network.name == "segmentation":
-        module: nn.Module = modules.unet(card)
-    else:
-        cnn = card.nodule if network.name == "nodule" else card.malignancy
-        assert cnn is not None  # the network was written from it
-        module = modules.classifier(card, cnn)
+    with torch.random.fork_rng(devices=[]):  # what a new module is filled with takes none of the program's random numbers
+        if network.name == "segmentation":
+            module: nn.Module = modules.unet(card)
+        else:
+            cnn = card.nodule if network.name == "nodule" else card.malignancy
+            assert cnn is not None  # the network was written from it
+            module = modules.classifier(card, cnn)
     modules.fill(module, dict(network.tensors))
     return module.eval().requires_grad_(False)
 

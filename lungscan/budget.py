@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from importlib import import_module
 
 from lungscan.engines import Engine
+from lungscan.errors import InputRefused
 from lungscan.kernels.component_table import WORD_BITS
 from lungscan.networks import graph
+from lungscan.readers.room import AMPLE, Room
 from lungscan.stages.classify import CHUNK
 from lungscan.stages.group import ROOM, VOXELS
 from lungscan.stages.normalise import normalise
@@ -21,9 +23,11 @@ from lungscan.weights.card import Card
 BASE_BYTES = 260_000_000
 """Python, its libraries, compiled networks and what the allocator keeps, on a CPU: 190 MB measured before a scan is read."""
 
-READING = {"metaio": 2.6, "nifti": 3.1, "nrrd": 3.1}
-READING_DICOM = 2.1
-"""Memory while a file is read, in volumes of int16: its bytes, what is inflated, the HU. Measured on 600 slices."""
+HELD_BYTES = 2**26
+"""Of a DICOM folder's files while it is read, where memory has a bound: the others are read twice."""
+
+WHOLE_SHARE = 3
+"""A DICOM file of many frames is held as it lies there, unpacked, and as HU."""
 
 ROW_BYTES, VOXEL_BYTES = 128, 37
 """Of the table of components on a GPU: a row, and a voxel over the threshold."""
@@ -50,18 +54,77 @@ def prepared_shape(grid: Grid, card: Card) -> Shape:
     return i, r, c
 
 
-def on_host(volume: Volume, card: Card, heatmap: Shape, precision: str) -> int:
+@dataclass(frozen=True)
+class Portions:
+    """How much of a scan the networks have before them at a time; it changes no result.
+
+    requests : slices in the U-Net at once
+    crops    : candidates in a batch of the classifiers
+    """
+
+    requests: int
+    crops: int = CHUNK
+
+
+NARROW = Portions(requests=1, crops=8)
+"""The least memory: all cores work on one slice."""
+
+
+def wide() -> Portions:
+    """The fastest: a slice a core."""
+    return Portions(requests=os.cpu_count() or 1)
+
+
+def fitting(name: str, grid: Grid, card: Card, precision: str, max_memory: int | None) -> Portions:
+    """The widest portions in which a scan on this grid stays under a bound in bytes.
+
+    Its lungs are not known yet, so they count as all of it. Raises InputRefused, with what is needed, when no portion is
+    small enough.
+    """
+    if max_memory is None:
+        return wide()
+    for portions in (wide(), NARROW):
+        needed = on_host(grid, card, prepared_shape(grid, card), precision, portions)
+        if needed <= max_memory:
+            return portions
+    raise InputRefused(
+        f"{name} needs {needed / 1e6:.0f} MB of memory, more than the {max_memory / 1e6:.0f} MB that --max-memory allows; "
+        "allow it more, or scan it on another machine."
+    )
+
+
+def share(max_memory: int | None, jobs: int) -> int | None:
+    """Of a bound on a process that has so many scans in memory at a time, the bound on each, as if it were alone."""
+    return None if max_memory is None else BASE_BYTES + max(max_memory - BASE_BYTES, 0) // jobs
+
+
+def room(card: Card, precision: str, max_memory: int | None) -> Room:
+    """What reading may take so that the whole scan stays under a bound in bytes."""
+    if max_memory is None:
+        return AMPLE
+    whole = max(max_memory - BASE_BYTES, 0) // WHOLE_SHARE
+
+    def admits(name: str, grid: Grid) -> None:
+        fitting(name, grid, card, precision, max_memory)
+
+    return Room(min(HELD_BYTES, whole), min(AMPLE.whole_bytes, whole), admits)
+
+
+def on_host(grid: Grid, card: Card, heatmap: Shape, precision: str, portions: Portions, held_bytes: int = HELD_BYTES) -> int:
     """Bytes of a scan on a CPU at the most, while it is read or afterwards: HU, resampled HU, the heatmap with its masks,
-    two slabs, a request a core in the U-Net, and four chunks of crops. On a GPU CUDA's own come on top."""
-    grid, inputs = volume.grid, card.input
+    two slabs, what is in the U-Net, and four batches of crops. On a GPU CUDA's own come on top.
+
+    held_bytes : of its files while they are read; a file that is no DICOM is not held, but for a piece
+    """
+    inputs = card.input
     hu, _, rows, columns = 2 * math.prod(grid.shape), *prepared_shape(grid, card)
     resampled = 0 if inputs.spacing_irc_mm is None else 2 * math.prod(prepared_shape(grid, card))
     slab = 4 * (SLAB_SLICES + 2 * inputs.context_slices) * rows * columns
     item = 2 if precision in ("bf16", "fp16") else 4
-    requests = (os.cpu_count() or 1) * item * rows * columns * _values_a_pixel(card)
-    crops = 6 * CHUNK * math.prod(inputs.crop_irc) * len(inputs.crop_scales)
+    requests = portions.requests * item * rows * columns * _values_a_pixel(card)
+    crops = 6 * portions.crops * math.prod(inputs.crop_irc) * len(inputs.crop_scales)
     after = hu + resampled + 7 * math.prod(heatmap) + 2 * slab + round(requests) + 4 * crops
-    return BASE_BYTES + max(round(READING.get(volume.source.format, READING_DICOM) * hu), after)
+    return BASE_BYTES + max(hu + min(hu, held_bytes), after)
 
 
 def _values_a_pixel(card: Card) -> float:
@@ -81,10 +144,10 @@ def on_gpu(grid: Grid, card: Card) -> int:
     return 2 * math.prod(grid.shape) + (resampled + 4 + 1) * voxels + table + round(slab)
 
 
-def has_room(grid: Grid, card: Card) -> bool:
-    """Whether the current GPU has the memory for all of a scan."""
+def has_room(grid: Grid, card: Card, max_memory: int | None = None) -> bool:
+    """Whether the current GPU has the memory for all of a scan, and may take it."""
     free, _ = import_module("cupy").cuda.runtime.memGetInfo()
-    return on_gpu(grid, card) <= int(free)
+    return on_gpu(grid, card) <= min(int(free), max_memory or int(free))
 
 
 def budget(volume: Volume, card: Card, segmentation: Engine, *, lung_gate: bool) -> Budget:
@@ -106,7 +169,14 @@ def budget(volume: Volume, card: Card, segmentation: Engine, *, lung_gate: bool)
         seconds = time.perf_counter() - start
     return Budget(
         shape_irc=volume.grid.shape,
-        host_bytes=on_host(volume, card, prepared.grid.part(box).shape, segmentation.precision),
+        host_bytes=on_host(
+            volume.grid,
+            card,
+            prepared.grid.part(box).shape,
+            segmentation.precision,
+            wide(),
+            AMPLE.held_bytes if volume.source.format.startswith("dicom") else 0,
+        ),
         device_bytes=on_gpu(volume.grid, card) if on_device else 0,
         seconds=normalised + seconds * (last - first) / slices,
     )

@@ -76,8 +76,11 @@ def _weights() -> Part:
 
 
 def _openvino() -> Part:
+    from lungscan.engines.unreported import unreported
+
     try:
-        import openvino as ov
+        with unreported():
+            import openvino as ov
     except ImportError:
         return Part("openvino", False, "not installed", "pip install openvino")
     core = ov.Core()
@@ -144,7 +147,7 @@ def serving() -> str | None:
     from lungscan.engines.shared_stream import capability
 
     try:
-        library = plan.library()
+        library = plan.tensorrt()
         if plan.serves(library, capability()):
             return str(library.__name__)
     except LungscanError:

@@ -2,6 +2,7 @@
 
     LungscanError
     ├── UsageError          2   wrong options, or a path that does not exist
+    ├── NotWritten          2   the disk is full, read-only or failing
     ├── InputRefused        3   the input is not a chest CT that can be read rightly
     ├── WeightsRefused      4   the weights file cannot be trusted or does not fit
     └── EngineUnavailable   4   the engine, precision or device cannot serve here
@@ -23,6 +24,18 @@ class UsageError(LungscanError):
     """The options or the path given make no sense."""
 
     exit_code = 2
+
+
+class NotWritten(LungscanError, OSError):
+    """A file or folder cannot be written. Made of an error's number, its reason, and the path."""
+
+    exit_code = 2
+
+    def __str__(self) -> str:
+        return (
+            f"{self.filename} cannot be written ({self.strerror}); make room there or give another place, then run the same "
+            "command again."
+        )
 
 
 class InputRefused(LungscanError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 
 from lungscan.volume import Box, Notice, Triple
@@ -110,6 +110,9 @@ class UsedSettings:
     rule: str
     lung_gate: bool
     operating_point: OperatingFacts | None = None  # None: the nodule threshold was not asked for in these words
+    versions: dict[str, str] = field(
+        default_factory=dict
+    )  # Python, and the packages that read and compute beside the engine
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from lungscan.budget import share
 from lungscan.clinical.assess import assess
 from lungscan.clinical.nodules import measured_nodules
 from lungscan.clinical.patient import PatientFacts
@@ -34,11 +35,12 @@ def examine(
 
     Raises a LungscanError when a scan cannot be read or the two cannot be aligned.
     """
+    settings = replace(settings, max_memory=share(settings.max_memory, 1 if prior is None else 2))
     clock = Clock()
     with clock("load"):
         networks = Networks.open(settings)
     with clock("read"):
-        volume = read(path, settings.series)
+        volume = read(path, settings.series, networks.room(settings))
     now = examine_volume(volume, networks, settings, progress, clock)
     if prior is not None:
         now = replace(now, comparison=compare_examined(_again(prior, networks, settings, progress), now, months))
@@ -72,6 +74,6 @@ def _again(path: Path, networks: Networks, settings: Settings, progress: Progres
     Raises InputRefused when it is no longer the scan of the report.
     """
     source = scan_source(path)
-    volume = read(source.path, source.series)
+    volume = read(source.path, source.series, networks.room(settings))
     source.verify(volume)
     return examine_volume(volume, networks, replace(settings, series=source.series), progress)

@@ -7,7 +7,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
+from importlib.metadata import version
 from pathlib import Path
+from platform import python_version
 from typing import TYPE_CHECKING
 
 from lungscan import __version__, budget, operating, weights
@@ -26,6 +28,7 @@ from lungscan.findings import (
 from lungscan.kernels.world import on_host
 from lungscan.networks import graph
 from lungscan.readers import read
+from lungscan.readers.room import Room
 from lungscan.settings import Settings
 from lungscan.stages import Progress, silent
 from lungscan.stages.candidates import Candidates
@@ -41,6 +44,9 @@ from lungscan.weights.card import Card
 if TYPE_CHECKING:
     from lungscan.clinical.assess import Assessment
     from lungscan.comparison.compare import Comparison
+
+COMPUTING = ("numpy", "scipy", "pydicom", "python-gdcm")
+"""Packages that a report's voxels and numbers pass through, beside the engine."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +93,7 @@ def examine(path: str | Path, settings: Settings, progress: Progress = silent) -
     with clock("load"):
         networks = Networks.open(settings)
     with clock("read"):
-        volume = read(path, settings.series)
+        volume = read(path, settings.series, networks.room(settings))
     return examine_volume(volume, networks, settings, progress, clock)
 
 
@@ -98,7 +104,8 @@ def examine_volume(
     clock = clock or Clock()
     card = networks.weights.card
     thresholds = operating.thresholds(card, settings)
-    with _place(networks, volume, clock) as on_gpu:
+    networks, portions = networks.fitting(volume, settings)
+    with _place(networks, volume, settings, clock) as on_gpu:
         with clock("normalise"):
             prepared, lungs = normalise(volume, card.input.spacing_irc_mm, lung_gate=settings.lung_gate, on_gpu=on_gpu)
         with clock("segment"):
@@ -106,7 +113,9 @@ def examine_volume(
         with clock("group"):
             found = group(heatmap, prepared, lungs, card, thresholds.segmentation)
         with clock("classify"):
-            found = classify(found, prepared, card, networks.nodule, networks.malignancy, thresholds.nodule, progress)
+            found = classify(
+                found, prepared, card, networks.nodule, networks.malignancy, thresholds.nodule, progress, portions.crops
+            )
         candidates = found.rows()
     with clock("diagnose"):
         diagnosis = diagnose(
@@ -132,31 +141,50 @@ class Networks:
     nodule: Engine
     malignancy: Engine | None
 
-    @classmethod
-    def open(cls, settings: Settings) -> Networks:
+    @staticmethod
+    def open(settings: Settings) -> Networks:
         loaded = weights.load(settings.weights or weights.shipped())
-        card = loaded.card
-        operating.thresholds(card, settings)  # refuses what the card does not know before the engines start
+        operating.thresholds(loaded.card, settings)  # refuses what the card does not know before the engines start
+        return _opened(loaded, settings)
 
-        def engine(network: graph.Network) -> Engine:
-            return open_engine(network, settings.device, settings.engine, settings.precision)
+    def room(self, settings: Settings) -> Room:
+        """What the reading of a scan may take."""
+        return budget.room(self.weights.card, self.segmentation.precision, settings.max_memory)
 
-        malignancy = None
-        if card.malignancy is not None and loaded.malignancy is not None:
-            malignancy = engine(graph.classifier("malignancy", card, card.malignancy, loaded.malignancy))
-        return cls(
-            weights=loaded,
-            segmentation=engine(graph.segmentation(card, loaded.segmentation)),
-            nodule=engine(graph.classifier("nodule", card, card.nodule, loaded.nodule)),
-            malignancy=malignancy,
-        )
+    def fitting(self, volume: Volume, settings: Settings) -> tuple[Networks, budget.Portions]:
+        """These networks, or on a CPU the same ones in less memory, with the portions in which they stay under its bound.
+        Raises InputRefused when they cannot."""
+        precision, name = self.segmentation.precision, volume.source.path
+        portions = budget.fitting(name, volume.grid, self.weights.card, precision, settings.max_memory)
+        if portions != budget.NARROW or self.segmentation.device == "cuda":
+            return self, portions
+        return _opened(self.weights, settings, narrow=True), portions
+
+
+def _opened(loaded: weights.Weights, settings: Settings, *, narrow: bool = False) -> Networks:
+    card = loaded.card
+
+    def engine(network: graph.Network) -> Engine:
+        return open_engine(network, settings.device, settings.engine, settings.precision, narrow=narrow)
+
+    malignancy = None
+    if card.malignancy is not None and loaded.malignancy is not None:
+        malignancy = engine(graph.classifier("malignancy", card, card.malignancy, loaded.malignancy))
+    return Networks(
+        weights=loaded,
+        segmentation=engine(graph.segmentation(card, loaded.segmentation)),
+        nodule=engine(graph.classifier("nodule", card, card.nodule, loaded.nodule)),
+        malignancy=malignancy,
+    )
 
 
 @contextmanager
-def _place(networks: Networks, volume: Volume, clock: Clock) -> Iterator[bool]:
+def _place(networks: Networks, volume: Volume, settings: Settings, clock: Clock) -> Iterator[bool]:
     """Where the arrays of a scan are: on the GPU of its engines, whether all of it has room there. If not they stay on the
     host, and each batch goes to the engine and comes back by itself: the same result, slab by slab."""
-    if networks.segmentation.device != "cuda" or not budget.has_room(volume.grid, networks.weights.card):
+    if networks.segmentation.device != "cuda" or not budget.has_room(
+        volume.grid, networks.weights.card, settings.max_memory
+    ):
         yield False
         return
     from lungscan.engines.shared_stream import shared_stream
@@ -176,6 +204,7 @@ def _used(settings: Settings, networks: Networks, thresholds: Thresholds) -> Use
         rule=networks.weights.card.label_rule,
         lung_gate=settings.lung_gate,
         operating_point=operating.facts(networks.weights.card, settings),
+        versions={"python": python_version(), **{name: version(name) for name in COMPUTING}},
     )
 
 

@@ -14,7 +14,8 @@ class Settings:
 
     Thresholds are probabilities. The card's own come from its validation; a lower one never removes a finding.
     `fp_per_scan` asks for the nodule threshold at which validation saw at most so many false positives a scan; giving
-    `threshold_nodule` too raises UsageError.
+    `threshold_nodule` too raises UsageError. `max_memory` is in bytes, of the whole process: a scan that would take more is
+    worked on in smaller portions, with the same results, or refused before it is decoded.
     """
 
     weights: Path | None = None
@@ -27,6 +28,7 @@ class Settings:
     threshold_nodule: float | None = None
     threshold_malignancy: float | None = None
     fp_per_scan: float | None = None
+    max_memory: int | None = None
 
     def __post_init__(self) -> None:
         if self.fp_per_scan is not None and self.threshold_nodule is not None:

@@ -13,7 +13,7 @@ import pytest
 from tests.conftest import ROOT
 
 LAYERS = [
-    {"volume", "findings", "settings", "errors", "files", "malignancy_rules", "clock"},
+    {"volume", "findings", "settings", "errors", "files", "lock", "images", "malignancy_rules", "clock"},
     {"readers", "weights", "kernels", "networks", "engines", "phantom"},
     {"stages", "operating", "traffic"},
     {"clinical", "comparison", "budget"},

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from lungscan.batch.rows import Row
-from lungscan.files import write_bytes
+from lungscan.files import flush, write_bytes
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,12 @@ class Journal:
         self._path = path
         self._entries: dict[str, Entry] = {}
         self._file = path.open("a+b", buffering=0)
-        self._size = self._load()
+        try:
+            flush(path.parent)
+            self._size = self._load()
+        except BaseException:
+            self._file.close()
+            raise
 
     def __iter__(self) -> Iterator[Entry]:
         """By name."""

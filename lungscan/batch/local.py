@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 from lungscan.batch.inputs import Scan
 from lungscan.batch.outputs import Outputs
 from lungscan.batch.rows import Row
 from lungscan.batch.work import Examiner, row_of
+from lungscan.errors import NotWritten
 from lungscan.stages import Progress
 
 Told = Callable[[Scan], Progress]
@@ -30,10 +31,12 @@ class Stopped(BaseException):
     """The batch was interrupted: a scan is let go of at its next step."""
 
 
-def run(scans: Iterable[Scan | None], examiner: Examiner, outputs: Outputs, jobs: int, told: Told) -> Iterator[Done | None]:
+def run(
+    scans: Iterable[Scan | None], examiner: Examiner, outputs: Outputs, jobs: int, told: Told
+) -> Generator[Done | None, None, None]:
     """Rows as they come. A None among the scans says that none is there yet; it is handed on when all is done.
 
-    When the caller leaves early the scans under way are given up.
+    When the caller leaves early the scans under way are given up. Raises NotWritten when outputs cannot be written.
     """
     stop = threading.Event()
 
@@ -47,6 +50,8 @@ def run(scans: Iterable[Scan | None], examiner: Examiner, outputs: Outputs, jobs
 
         try:
             return scan, examiner(scan, outputs.stage(scan.name), step)
+        except NotWritten:
+            raise
         except Exception as error:
             return scan, row_of(scan, error)
 

@@ -17,7 +17,7 @@ from lungscan.batch.journal import Entry, Journal
 from lungscan.batch.places import file_system, is_url
 from lungscan.batch.rows import OK
 from lungscan.errors import UsageError
-from lungscan.files import write_text
+from lungscan.files import flush, write_text, writing
 
 REPORT = "report.json"
 """Every scan's folder holds it."""
@@ -30,13 +30,14 @@ class Outputs(Protocol):
     home: Path
 
     def recover(self, journal: Journal) -> None:
-        """Make good what a kill interrupted."""
+        """Make good what a kill or a full disk interrupted, and remove what is no output."""
 
     def has(self, entry: Entry) -> bool:
         """Whether what an entry tells of is still there."""
 
     def stage(self, name: str) -> Path:
-        """An empty local folder to make a scan's files in. Raises UsageError when what lies at its end is not a scan's."""
+        """An empty local folder to make a scan's files in. Raises UsageError when what lies at its end is not a scan's,
+        NotWritten when it cannot be made."""
 
     def keep(self, entry: Entry, record: Callable[[Entry], None]) -> None:
         """Put a scan's staged files where they are wanted, in place of older ones, and record it."""
@@ -46,9 +47,6 @@ class Outputs(Protocol):
 
     def remove(self, name: str) -> None:
         """A scan's folder; nothing else is ever removed."""
-
-    def tidy(self) -> None:
-        """Remove what is no output."""
 
 
 def outputs_at(where: str) -> Outputs:
@@ -74,7 +72,7 @@ class FolderOutputs:
             entry = journal.get(name)
             if entry is not None and entry.key == key and entry.row.status == OK:
                 self._move(folder, name)
-        self.tidy()
+        self._tidy()
         for entry in journal:
             if entry.row.status != OK:
                 self.remove(entry.row.name)
@@ -86,7 +84,8 @@ class FolderOutputs:
         there = self.home / name
         if os.path.lexists(there) and not _of_a_scan(there):
             raise UsageError(f"{there} is there already, and is no scan's outputs; move it away, or give another -o.")
-        return _emptied(self._part / "new" / name)
+        with writing(there):
+            return _emptied(self._part / "new" / name)
 
     def keep(self, entry: Entry, record: Callable[[Entry], None]) -> None:
         name = entry.row.name
@@ -105,20 +104,20 @@ class FolderOutputs:
         if _of_a_scan(self.home / name):
             shutil.rmtree((self.home / name).rename(_emptied(self._part / "old") / name), ignore_errors=True)
 
-    def tidy(self) -> None:
+    def _tidy(self) -> None:
         shutil.rmtree(self._part, ignore_errors=True)
 
     def _ready(self, entry: Entry) -> Path:
         ready = self._part / "ready" / f"{entry.row.name}@{entry.key}"
         ready.parent.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(ready, ignore_errors=True)
-        _flushed(self._part / "new" / entry.row.name)
+        flush(self._part / "new" / entry.row.name)
         return (self._part / "new" / entry.row.name).rename(ready)
 
     def _move(self, ready: Path, name: str) -> None:
         self.remove(name)
         ready.rename(self.home / name)
-        _flushed(self.home)
+        flush(self.home)
 
 
 class UrlOutputs(FolderOutputs):
@@ -131,7 +130,7 @@ class UrlOutputs(FolderOutputs):
         self.told = url
 
     def recover(self, journal: Journal) -> None:  # noqa: ARG002 (what was not recorded is uploaded again)
-        self.tidy()
+        self._tidy()
 
     def has(self, entry: Entry) -> bool:  # noqa: ARG002 (to look for a million objects would take hours)
         return True
@@ -167,14 +166,3 @@ def _emptied(folder: Path) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     return folder
-
-
-def _flushed(folder: Path) -> None:
-    """What a folder lists is on the disk; the files in it were flushed as they were written."""
-    if os.name != "posix":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

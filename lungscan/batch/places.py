@@ -13,7 +13,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, cast
 
-from lungscan.errors import EngineUnavailable, InputRefused, UsageError
+from lungscan.errors import EngineUnavailable, LungscanError, UsageError
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,7 @@ def at_hand(path: str) -> Iterator[str]:
             else:
                 _copy(store, [file for _, files in store.folders(path) for file in files], path.rstrip("/"), target)
         except OSError as error:
-            raise InputRefused(f"{path} cannot be fetched ({error}).") from error
+            raise LungscanError(f"{path} cannot be fetched ({error}).") from error
         yield str(target)
 
 

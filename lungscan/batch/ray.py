@@ -12,7 +12,7 @@ import socket
 import tempfile
 import time
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from importlib import import_module
@@ -25,7 +25,7 @@ from lungscan.batch.local import PAUSE_S, Done
 from lungscan.batch.outputs import Outputs
 from lungscan.batch.rows import FAILED, OK, Row
 from lungscan.batch.work import Examiner, Order, row_of
-from lungscan.errors import EngineUnavailable, LungscanError
+from lungscan.errors import EngineUnavailable, LungscanError, NotWritten
 from lungscan.pipeline import Networks
 
 CORES = 8
@@ -124,7 +124,9 @@ class _Pool:
             self.ray.kill(worker)
 
 
-def run(scans: Iterable[Scan | None], order: Order, outputs: Outputs, jobs: int, address: str) -> Iterator[Done | None]:
+def run(
+    scans: Iterable[Scan | None], order: Order, outputs: Outputs, jobs: int, address: str
+) -> Generator[Done | None, None, None]:
     """Rows as they come, as `lungscan.batch.local.run` tells them; the outputs of each are staged.
 
     Raises EngineUnavailable when Ray is not installed, the cluster cannot be reached or has no room for a worker, and as
@@ -183,6 +185,8 @@ def _rows(scans: Iterator[Scan | None], pool: _Pool, outputs: Outputs) -> Iterat
                     again.append(scan)
                 else:
                     yield scan, Row(scan.name, scan.path, FAILED, f"its worker died {TRIES} times.")
+            except NotWritten:
+                raise
             except (LungscanError, OSError) as error:
                 yield scan, row_of(scan, error)
 

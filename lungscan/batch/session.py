@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from lungscan.batch import summary
 from lungscan.batch.inputs import Scan
 from lungscan.batch.journal import Entry, Journal
-from lungscan.batch.lock import locked
 from lungscan.batch.outputs import Outputs, outputs_at
 from lungscan.batch.rows import FAILED, Row
 from lungscan.batch.work import Order, key_of
-from lungscan.errors import UsageError
+from lungscan.files import writing
+from lungscan.lock import alone_in
 
 
 class Batch:
@@ -38,24 +38,20 @@ class Batch:
         return None if entry is None else entry.row
 
     def keep(self, scan: Scan, row: Row) -> None:
-        """Raises UsageError when the outputs cannot be written."""
-        try:
+        """Raises NotWritten when the outputs cannot be written."""
+        with writing(self.outputs.told):
             self.outputs.keep(Entry(key_of(scan, self._key), row), self._journal.add)
-        except OSError as error:
-            raise UsageError(f"{self.outputs.told} cannot be written into: {error.strerror or error}.") from error
 
     def rows(self) -> list[Row]:
         """By name: of all scans that this order was ever carried out on in this folder."""
         return [entry.row for entry in self._journal if entry.key.startswith(f"{self._key}.")]
 
     def summarise(self) -> None:
-        """Write the files about all scans. Raises UsageError when they cannot be written."""
+        """Write the files about all scans. Raises NotWritten when they cannot be written."""
         rows = self.rows()
-        try:
+        with writing(self.outputs.told):
             for name, make in summary.FILES.items():
                 self.outputs.publish(name, make(rows))
-        except OSError as error:
-            raise UsageError(f"{self.outputs.told} cannot be written into: {error.strerror or error}.") from error
 
     def _entry(self, scan: Scan) -> Entry | None:
         entry = self._journal.get(scan.name)
@@ -67,20 +63,23 @@ def open_batch(where: str, order: Order, *, restart: bool = False) -> Iterator[B
     """A batch in a folder or behind a URL, which no other process can open meanwhile; with `restart` nothing counts as
     finished, and the outputs of before are removed.
 
-    Raises UsageError when another batch works there or nothing can be written, and as `Order.key` does.
+    Raises UsageError when another process writes there, NotWritten when nothing can be written, and as `Order.key` does.
     """
     key = order.key()
     outputs = outputs_at(where)
     path = outputs.home / "journal.jsonl"
-    with locked(outputs.home / ".lock", outputs.told):
-        journal = Journal(path)
-        if restart:
-            for entry in journal:
-                outputs.remove(entry.row.name)
-            journal.clear()
-        outputs.recover(journal)
+    with alone_in(outputs.home, outputs.told):
+        with writing(outputs.told):
+            journal = Journal(path)
         try:
+            with writing(outputs.told):
+                if restart:
+                    for entry in journal:
+                        outputs.remove(entry.row.name)
+                    journal.clear()
+                outputs.recover(journal)
             yield Batch(order, key, outputs, journal)
         finally:
             journal.close()
-            outputs.tidy()
+            with writing(outputs.told):
+                outputs.recover(journal)

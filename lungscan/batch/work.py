@@ -12,8 +12,9 @@ from lungscan import __version__, weights
 from lungscan.batch.inputs import Scan
 from lungscan.batch.places import at_hand
 from lungscan.batch.rows import FAILED, REFUSED, Row
+from lungscan.budget import share
 from lungscan.clock import Clock
-from lungscan.errors import InputRefused, LungscanError, UsageError
+from lungscan.errors import InputRefused, LungscanError, NotWritten, UsageError
 from lungscan.pipeline import Networks, examine_volume
 from lungscan.readers import read
 from lungscan.report import writing
@@ -53,22 +54,25 @@ class Examiner:
     """Examines scans from several threads: one at a time is computed, while others are read and written.
 
     An engine's requests belong to one caller at a time, and one scan keeps a CPU or a GPU busy. The report's times say as
-    "wait" how long a scan that was read waited for its turn.
+    "wait" how long a scan that was read waited for its turn. Of a bound on memory each of `jobs` scans has its share.
     """
 
-    def __init__(self, order: Order, networks: Networks) -> None:
+    def __init__(self, order: Order, networks: Networks, jobs: int = 1) -> None:
         self._order = order
+        self._settings = replace(order.settings, max_memory=share(order.settings.max_memory, jobs))
         self._networks = networks
         self._turn = Lock()
 
     def __call__(self, scan: Scan, folder: Path, progress: Progress = silent) -> Row:
-        """The scan's row; its outputs are in `folder` when the row is ok."""
+        """The scan's row; its outputs are in `folder` when the row is ok. Raises NotWritten: no scan's own fault."""
         try:
             with at_hand(scan.path) as path:
                 try:
                     return self._examined(scan, path, folder, progress)
                 except LungscanError as error:
                     raise type(error)(str(error).replace(path, scan.path)) from error
+        except NotWritten:
+            raise
         except Exception as error:
             return row_of(scan, error)
 
@@ -77,11 +81,11 @@ class Examiner:
         writing.check(order.kinds, Path(path))
         clock = Clock()
         with clock("read"):
-            volume = read(path, scan.series)
+            volume = read(path, scan.series, self._networks.room(self._settings))
         with clock("wait"):
             self._turn.acquire()
         try:
-            examination = examine_volume(volume, self._networks, order.settings, progress, clock)
+            examination = examine_volume(volume, self._networks, self._settings, progress, clock)
         finally:
             self._turn.release()
         told = replace(examination.report, input=replace(examination.report.input, path=scan.path))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from io import TextIOWrapper
@@ -26,7 +27,9 @@ from lungscan.commands.scan import scan
 from lungscan.commands.train import train
 from lungscan.commands.verify import verify
 from lungscan.commands.weights import weights
-from lungscan.errors import LungscanError
+from lungscan.errors import LungscanError, NotWritten
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
 app = typer.Typer(
     name="lungscan",
@@ -69,10 +72,18 @@ def main() -> None:
     except KeyboardInterrupt:
         _fail("interrupted; what was finished is kept.", 130)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _let_go_of_stdout()
         sys.exit(141)
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in NO_ROOM:
+            _let_go_of_stdout()
+            _fail(str(NotWritten(error.errno, error.strerror, error.filename or "what was asked for")), NotWritten.exit_code)
         _fail(f"unexpected {type(error).__name__}: {error}; run again as `lungscan --verbose ...` and report it.", 1)
+
+
+def _let_go_of_stdout() -> None:
+    """What waits to be printed cannot be, and Python would try again as it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _fail(sentence: str, code: int) -> None:

@@ -10,7 +10,7 @@ from lungscan.commands import options as o
 from lungscan.commands.scan import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
     from lungscan.batch.inputs import Inputs, Scan
     from lungscan.batch.local import Done, Told
@@ -51,6 +51,7 @@ def batch(
     threshold_nodule: o.Nodule = None,
     threshold_malignancy: o.Malignancy = None,
     fp_per_scan: o.FpPerScan = None,
+    max_memory: o.MaxMemory = None,
     as_json: Annotated[bool, typer.Option("--json", help="A line of JSON a scan on stdout, and nothing else.")] = False,
     all_candidates: Annotated[
         bool, typer.Option("--all-candidates", help="Every candidate in the JSON and in predictions.csv.")
@@ -72,13 +73,15 @@ def batch(
 
     Example: lungscan batch LIDC-IDRI -o reports --write html
     """
+    from contextlib import closing
+
     from lungscan.batch.inputs import Inputs
     from lungscan.batch.session import open_batch
     from lungscan.batch.work import Order
     from lungscan.commands.batch_display import Display
 
     thresholds = (threshold_segmentation, threshold_nodule, threshold_malignancy)
-    settings = o.settings(None, weights, device, engine, precision, lung_gate, thresholds, fp_per_scan)
+    settings = o.settings(None, weights, device, engine, precision, lung_gate, thresholds, fp_per_scan, max_memory)
     order = Order(settings, tuple(kind.value for kind in write or ()), all_candidates)
     inputs = Inputs(paths, output)
     scans = inputs.scans(answer_all=not watch)
@@ -88,13 +91,14 @@ def batch(
         source = _arriving(session, inputs, settle) if watch else iter(missing)
         try:
             if watch or missing:
-                for done in _run(source, session, jobs, ray, display.told):
-                    if done is not None:
-                        session.keep(*done)
-                        display.row(done[1])
-                    elif display.fresh:
-                        session.summarise()
-                        display.fresh = False
+                with closing(_run(source, session, jobs, ray, display.told)) as running:
+                    for done in running:
+                        if done is not None:
+                            session.keep(*done)
+                            display.row(done[1])
+                        elif display.fresh:
+                            session.summarise()
+                            display.fresh = False
         except KeyboardInterrupt:
             typer.echo("lungscan: interrupted; what was finished is kept.", err=True)
             raise
@@ -108,7 +112,9 @@ def batch(
         raise typer.Exit(5)
 
 
-def _run(scans: Iterator[Scan | None], session: Batch, jobs: int, address: str | None, told: Told) -> Iterator[Done | None]:
+def _run(
+    scans: Iterator[Scan | None], session: Batch, jobs: int, address: str | None, told: Told
+) -> Generator[Done | None, None, None]:
     if address is not None:
         from lungscan.batch import ray
 
@@ -117,7 +123,7 @@ def _run(scans: Iterator[Scan | None], session: Batch, jobs: int, address: str |
     from lungscan.batch.work import Examiner
     from lungscan.pipeline import Networks
 
-    examiner = Examiner(session.order, Networks.open(session.order.settings))
+    examiner = Examiner(session.order, Networks.open(session.order.settings), jobs)
     return local.run(scans, examiner, session.outputs, jobs, told)
 
 

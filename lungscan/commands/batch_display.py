@@ -55,9 +55,13 @@ class Display:
         self._bars.stop()
 
     def begin(self, scans: int, missing: int, passed_over: Sequence[str]) -> None:
+        from lungscan.report.text import harmless
+        from lungscan.report.words import LONGEST
+
         self._bars.update(self._all, total=missing)
         if passed_over:
-            self._say(f"{len(passed_over)} folders hold DICOM but no CT slices and are passed over ({passed_over[0]}, ...)")
+            first = harmless(passed_over[0], LONGEST)
+            self._say(f"{len(passed_over)} folders hold DICOM but no CT slices and are passed over ({first}, ...)")
         if missing < scans:
             self._say(f"{scans - missing} of {scans} scans are finished already")
 

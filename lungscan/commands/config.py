@@ -18,8 +18,8 @@ from typer.core import TyperCommand
 
 from lungscan.errors import UsageError
 
-ONE_RUN = {"at", "finding", "help", "months", "patient", "prior", "restart", "series", "verbose"}
-"""What no environment or file says for all scans to come."""
+ONE_RUN = {"at", "finding", "help", "months", "patient", "prior", "restart", "series", "verbose", "with-identity"}
+"""What no environment or file says for all scans to come. That a patient is named is asked for each time."""
 
 RIVALS = {"fp-per-scan": "fp_per_scan", "threshold-nodule": "threshold_nodule"}
 """Two ways to say the nodule threshold, and their parameters: the one that is said nearer to the command line counts."""

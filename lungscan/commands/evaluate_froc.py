@@ -47,9 +47,9 @@ def froc(
     )
     text = json.dumps(asdict(result), indent=1)
     if output is not None:
-        from lungscan.files import write_text
+        from lungscan.files import make_folder, write_text
 
-        output.mkdir(parents=True, exist_ok=True)
+        make_folder(output)
         write_text(output / "froc.json", text + "\n")
     if as_json:
         typer.echo(text)

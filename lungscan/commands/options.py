@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -61,6 +62,28 @@ FpPerScan = Annotated[
         show_default=False,
     ),
 ]
+
+
+def _bytes(size: str) -> int:
+    """A size as people write it: 800MB, 4GB, 3.5 GiB; a bare number is bytes."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(?:([KMGT])(I?))?B?", str(size).strip().upper())
+    if found is None:
+        raise typer.BadParameter(f"{size!r} is no size; write it as 800MB or 4GB")
+    number, unit, binary = found.groups()
+    power = "KMGT".index(unit) + 1 if unit else 0
+    return int(float(number) * (1024 if binary else 1000) ** power)
+
+
+MaxMemory = Annotated[
+    int | None,
+    typer.Option(
+        "--max-memory",
+        metavar="SIZE",
+        parser=_bytes,
+        help="Stay under this (800MB, 4GB): in smaller portions, or refused.",
+        show_default=False,
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON alone on stdout.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress on stderr.")]
 Verbose = Annotated[bool, typer.Option("--verbose", help="A traceback when something fails.")]
@@ -75,7 +98,9 @@ def settings(
     lung_gate: bool,
     thresholds: tuple[float | None, float | None, float | None],
     fp_per_scan: float | None,
+    max_memory: int | None = None,
 ) -> Settings:
     from lungscan.settings import Settings
 
-    return Settings(weights, series, device.value, engine.value, precision.value, lung_gate, *thresholds, fp_per_scan)
+    engines = (device.value, engine.value, precision.value)
+    return Settings(weights, series, *engines, lung_gate, *thresholds, fp_per_scan, max_memory)

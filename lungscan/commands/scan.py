@@ -35,6 +35,7 @@ class Kind(StrEnum):
 
 
 def scan(
+    context: typer.Context,
     path: o.ScanPath,
     series: o.Series = None,
     weights: o.WeightsFile = None,
@@ -46,6 +47,7 @@ def scan(
     threshold_nodule: o.Nodule = None,
     threshold_malignancy: o.Malignancy = None,
     fp_per_scan: o.FpPerScan = None,
+    max_memory: o.MaxMemory = None,
     as_json: o.AsJson = False,
     all_candidates: Annotated[bool, typer.Option("--all-candidates", help="Every candidate in the JSON.")] = False,
     write: Annotated[list[Kind] | None, typer.Option(help="Also write the report in this form.", show_default=False)] = None,
@@ -64,7 +66,7 @@ def scan(
         typer.Option(min=0.1, help="Months since then; by the files' dates when left out.", show_default=False),
     ] = None,
     with_identity: Annotated[
-        bool, typer.Option("--with-identity", help="DICOM objects name the patient as the scan does.")
+        bool, typer.Option("--with-identity", help="JSON and DICOM objects name the patient as the scan does.")
     ] = False,
     timeline: Annotated[bool, typer.Option("--timeline", help="Time and memory traffic of each stage.")] = False,
     show: Annotated[bool, typer.Option("--show", help="Thumbnails of the nodules, in a terminal with colours.")] = False,
@@ -84,18 +86,20 @@ def scan(
     if write and output is None:
         raise UsageError("--write needs a folder to write into: give it with -o DIR.")
     if write and output is not None:
+        from lungscan.lock import alone_in
         from lungscan.report import writing
 
         writing.check(write, path)
         _make(output)
+        context.with_resource(alone_in(output))
     thresholds = (threshold_segmentation, threshold_nodule, threshold_malignancy)
-    settings = o.settings(series, weights, device, engine, precision, lung_gate, thresholds, fp_per_scan)
+    settings = o.settings(series, weights, device, engine, precision, lung_gate, thresholds, fp_per_scan, max_memory)
 
     examine = _examine(patient, prior, months)
     with bar(quiet=quiet) as progress:
         examination = examine(path, settings, progress)
     if as_json:
-        _print_json(examination, all_candidates=all_candidates)
+        _print_json(examination, all_candidates=all_candidates, with_identity=with_identity)
     else:
         _print(examination, thumbnails=show)
     if timeline:
@@ -123,10 +127,16 @@ def _examine(patient: Path | None, prior: Path | None, months: float | None) -> 
     return partial(examine_beside, patient=facts, prior=prior, months=months)
 
 
-def _print_json(e: Examination, *, all_candidates: bool) -> None:
+def _print_json(e: Examination, *, all_candidates: bool, with_identity: bool) -> None:
     from lungscan.report.json import to_json
 
-    typer.echo(to_json(e.report, all_candidates=all_candidates, assessment=e.assessment, comparison=e.comparison))
+    named = None
+    if with_identity:
+        from lungscan.report.dicom_source import identity
+
+        named = identity(e.volume)
+    told = to_json(e.report, all_candidates=all_candidates, assessment=e.assessment, comparison=e.comparison, identity=named)
+    typer.echo(told)
 
 
 def _print(e: Examination, *, thumbnails: bool) -> None:
@@ -163,10 +173,8 @@ def _make(folder: Path) -> None:
 
 
 def _write(kinds: list[Kind], examination: Examination, folder: Path, *, all_candidates: bool, with_identity: bool) -> None:
-    from lungscan.errors import UsageError
+    from lungscan import files
     from lungscan.report import writing
 
-    try:
+    with files.writing(folder):
         writing.write(kinds, examination, folder, all_candidates=all_candidates, with_identity=with_identity)
-    except OSError as error:
-        raise UsageError(f"{folder} cannot be written into: {error.strerror}.") from error

@@ -54,7 +54,7 @@ def train(
 
     The training patients of the cache's split train, the validation patients choose the best step: of segmentation by the
     nodules marked at few false regions a slice, of the classifiers by AUC. RUN/NETWORK/tensorboard holds curves and
-    pictures; RUN/weights.safetensors is there as soon as segmentation and nodule are.
+    pictures; RUN/weights.safetensors is there as soon as segmentation and nodule are, calibrated on the validation patients.
 
     Several processes train one network under `torchrun --nproc-per-node N -m lungscan.commands train ...`.
 
@@ -79,7 +79,7 @@ def train(
             if told.validation is not None:
                 typer.echo(_line(network.value, told))
 
-        trained = work(Job(network.value, cache, run, resume, steps, seed, device.value, card), tell)
+        trained = work(Job(network.value, cache, run, resume, steps, seed, device.value, card), tell, progress)
         alone = devices.rank() == 0
     if alone:
         typer.echo(f"{run / network / NETWORK}: {network}, its best step {trained.step}")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lungscan import files
 from lungscan.errors import EngineUnavailable
 from lungscan.evaluation.bootstrap import Estimate
 from lungscan.evaluation.discrimination import Discrimination
@@ -58,7 +60,9 @@ def _save(sheet: Figure, path: Path) -> None:
         axes.grid(color="#e4e4e4", linewidth=0.7)
         axes.set_axisbelow(True)
         axes.spines[["top", "right"]].set_visible(False)
-    sheet.savefig(path, metadata={"Software": None})
+    out = io.BytesIO()
+    sheet.savefig(out, format="png", metadata={"Software": None})
+    files.write_bytes(path, out.getvalue())
 
 
 def _froc(axes: Axes, figures: Figures) -> None:

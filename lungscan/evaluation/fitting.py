@@ -25,7 +25,7 @@ def fit_nodule(scans: Sequence[Judged], parts: Sequence[Judged] = ()) -> Calibra
     a case-control study (Prentice and Pyke 1979), since parts were cut out for their nodules. Raises InputRefused unless
     there are right ones and false ones.
     """
-    right = [[c for c, hit in zip(scan.candidates, scan.hits.any(axis=0), strict=True) if hit] for scan in (*scans, *parts)]
+    right = [[scan.candidates[k] for k in np.flatnonzero(scan.hits.any(axis=0))] for scan in (*scans, *parts)]
     hits = [c for some in right for c in some]
     false = [c for scan in scans for c in scan.false_positives(0.0)]
     in_scans = sum(len(some) for some in right[: len(scans)])

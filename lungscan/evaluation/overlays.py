@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from lungscan import files
 from lungscan.errors import EngineUnavailable
 from lungscan.volume import Array
 
@@ -70,11 +72,13 @@ class Frame:
 
 
 def write_png(picture: Picture, path: Path) -> None:
-    """Write a picture (H,W,3), values 0 to 1, with 8 bits a colour. Raises EngineUnavailable without pillow."""
+    """Write a picture (H,W,3), values 0 to 1, with 8 bits a colour. Raises EngineUnavailable without pillow, NotWritten."""
     try:
         from PIL import Image
     except ImportError as error:
         raise EngineUnavailable(
             f"{path.name} needs pillow, which is not installed: pip install 'lungscan-ct[train]'."
         ) from error
-    Image.fromarray(np.rint(picture * 255).astype(np.uint8)).save(path, format="PNG")
+    out = io.BytesIO()
+    Image.fromarray(np.rint(picture * 255).astype(np.uint8)).save(out, "PNG")
+    files.write_bytes(path, out.getvalue())

@@ -15,6 +15,7 @@ import numpy as np
 
 from lungscan.engines import Batch, Engine, open_engine, plan, quantised, store
 from lungscan.engines.shared_stream import gpu
+from lungscan.engines.unreported import unreported
 from lungscan.errors import UsageError
 from lungscan.files import write_bytes
 from lungscan.networks import graph
@@ -104,7 +105,8 @@ def _attempts(weights: Weights, to: str, precision: str, calibrate: Sequence[Pat
 
 def _openvino(network: Network, *, half: bool) -> Files:
     """IR; in fp16 the weights alone are of this type, and the CPU computes as it does."""
-    import openvino as ov
+    with unreported():
+        import openvino as ov
 
     return quantised.written(ov.Core().read_model(network.onnx), half=half)
 
@@ -127,7 +129,7 @@ def _run(weights: Weights, made: Mapping[str, Files], to: str, precision: str) -
 
 
 def _plans(weights: Weights, precision: str, asked: str | None, folder: Path | None, on: Path | None) -> Exported:
-    trt = plan.library()
+    trt = plan.tensorrt()
     sm = plan.target(trt, asked)
     made = {network.name: plan.plan(trt, network, precision, sm) for network in networks(weights)}
     checks: tuple[Check, ...] = ()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from lungscan import files
 from lungscan.errors import UsageError
+from lungscan.lock import alone_in
 from lungscan.malignancy_rules import DEFAULT, RULES
 from lungscan.phantom.chest import Phantom, make_chest
 from lungscan.phantom.nodules import PhantomNodule
@@ -78,7 +79,7 @@ def write_dataset(
     spacing_irc_mm : in place of each scan's own, for small data sets
 
     The tables are written anew after every scan, so what was finished counts. Raises UsageError for an unknown format or
-    orientation, for a negative seed, and where `folder` is a file.
+    orientation, for a negative seed, where `folder` is a file and while another process writes there; NotWritten.
     """
     folder = Path(folder)
     check(format, orientation)
@@ -87,16 +88,18 @@ def write_dataset(
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is a file: name a folder to write the phantoms into.")
     subset = folder / "subset0"
-    subset.mkdir(parents=True, exist_ok=True)
+    files.make_folder(subset)
     truth, paths = _Truth(), []
-    for index in range(scans):
-        phantom = make_chest(seed, index, spacing_irc_mm=spacing_irc_mm)
-        path = write(orient(phantom.volume, orientation), subset, format, patient=f"PHANTOM^{index}")
-        truth.add(phantom)
-        truth.write(folder)
-        paths.append(path)
-        if progress is not None:
-            progress(WrittenScan(path, phantom.volume.source.series_uid, phantom.nodules))
+    with alone_in(folder, option="DIR"):
+        files.clear(subset)
+        for index in range(scans):
+            phantom = make_chest(seed, index, spacing_irc_mm=spacing_irc_mm)
+            path = write(orient(phantom.volume, orientation), subset, format, patient=f"PHANTOM^{index}")
+            truth.add(phantom)
+            truth.write(folder)
+            paths.append(path)
+            if progress is not None:
+                progress(WrittenScan(path, phantom.volume.source.series_uid, phantom.nodules))
     return paths
 
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lungscan import files
 from lungscan.errors import UsageError
+from lungscan.images import write_image
 from lungscan.phantom.uids import uid
 from lungscan.volume import AIR_HU, Grid, Volume
 
@@ -62,34 +62,19 @@ def orient(volume: Volume, orientation: str) -> Volume:
 def write(volume: Volume, folder: Path, format: str = "mhd", patient: str = "PHANTOM") -> Path:  # noqa: A002
     """Write a volume into a folder that exists, named by its series UID, and return the file, or DICOM's folder.
 
-    Everything is written beside and then renamed, the header last. Raises UsageError for an unknown format.
+    Everything is written beside and then renamed, the header last. Raises UsageError for an unknown format, NotWritten.
     """
     check(format, "LPS")
     name = volume.source.series_uid + SUFFIXES[format]
-    beside = Path(tempfile.mkdtemp(dir=folder, prefix=".writing-"))
-    try:
+    with files.workshop(folder) as bench:
         if format == "dicom":
-            (beside / name).mkdir()
-            _write_dicom(volume, beside / name, patient)
-            if (folder / name).is_dir():
-                shutil.rmtree(folder / name)
+            (bench / name).mkdir()
+            _write_dicom(volume, bench / name, patient)
         else:
-            _write_image(volume, beside / name)
-        for path in sorted(beside.iterdir(), key=lambda p: p.name == name):
-            path.replace(folder / path.name)
-    finally:
-        shutil.rmtree(beside)
+            write_image(volume.hu, volume.grid, bench / name, _COMPRESSION_LEVEL)
+        for made in sorted(bench.iterdir(), key=lambda p: p.name == name):
+            files.move(made, folder / made.name)
     return folder / name
-
-
-def _write_image(volume: Volume, path: Path) -> None:
-    import SimpleITK as sitk
-
-    image = sitk.GetImageFromArray(np.ascontiguousarray(volume.hu))
-    image.SetSpacing(volume.grid.spacing_irc_mm[::-1])
-    image.SetOrigin(volume.grid.origin_xyz_mm)
-    image.SetDirection(volume.grid.direction.ravel().tolist())
-    sitk.WriteImage(image, str(path), useCompression=True, compressionLevel=_COMPRESSION_LEVEL)
 
 
 def _write_dicom(volume: Volume, folder: Path, patient: str) -> None:

@@ -20,6 +20,7 @@ from lungscan.readers.apart import at_hand
 from lungscan.readers.archive import Member, is_zip, members
 from lungscan.readers.dicom_slice import Slice
 from lungscan.readers.gate import gated
+from lungscan.readers.room import AMPLE, Room, within
 from lungscan.volume import Notice, Shape, Triple, Volume
 
 _DECODERS: dict[str, Callable[[Member, Callable[[str], Member]], Volume]] = {
@@ -51,15 +52,15 @@ class SeriesFacts:
     refusal: str | None = None
 
 
-def read(path: str | Path, series: str | None = None) -> Volume:
+def read(path: str | Path, series: str | None = None, room: Room = AMPLE) -> Volume:
     """One chest CT as int16 HU with its geometry.
 
     Of several DICOM series the CT with the most slices is read, and the others are named in `source.skipped_series`;
     `series` chooses one by its UID. Raises UsageError when the path or the series does not exist, InputRefused when what
-    is there cannot be read rightly.
+    is there cannot be read rightly or needs more memory than `room` gives.
     """
     there = _existing(path)
-    with _bounded(there):
+    with _bounded(there), within(room):
         volume = _read(there, series)
     if series is not None and volume.source.series_uid != series:
         raise UsageError(f"--series {series} is not in {path}; there is: {volume.source.series_uid}.")

@@ -34,7 +34,8 @@ RATIO = 1100
 WHOLE_BYTES, WHOLE_RATIO = 2**28, 100
 """What a zip may always unpack to, and how many times its own size beyond that; the noise of a CT packs 3 to 1."""
 
-_CHUNK = 2**20
+PIECE_BYTES = 2**20
+"""What is read at a time where a file is not read at once."""
 
 T = TypeVar("T")
 
@@ -75,9 +76,21 @@ class Member:
     def data(self, most: int = MEMBER_BYTES) -> bytes:
         """All of its bytes. Raises InputRefused, before they are read, when there are more than `most`."""
         with self.open() as file:
-            if (size := self.size()) > most:
-                raise InputRefused(f"{self.name} holds {size} bytes, more than the {most} that belong there.")
+            self._refuse_more_than(most)
             return file.read()
+
+    def pieces(self, most: int, start: int = 0) -> Iterator[bytes]:
+        """Its bytes from `start` on, a few at a time, and no more of them than `most`, as in `data`."""
+        with self.open() as file:
+            self._refuse_more_than(most)
+            while start > 0 and (ahead := file.read(min(start, PIECE_BYTES))):
+                start -= len(ahead)
+            while piece := file.read(PIECE_BYTES):
+                yield piece
+
+    def _refuse_more_than(self, most: int) -> None:
+        if (size := self.size()) > most:
+            raise InputRefused(f"{self.name} holds {size} bytes, more than the {most} that belong there.")
 
     def head(self, count: int) -> bytes:
         """Its first bytes."""
@@ -163,7 +176,7 @@ class _Unpacked:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         try:
-            while kind is None and self.read(_CHUNK):
+            while kind is None and self.read(PIECE_BYTES):
                 pass
         finally:
             self._file.close()

@@ -19,16 +19,11 @@ from lungscan.readers.dicom_pixels import decode
 from lungscan.readers.dicom_shear import Shear
 from lungscan.readers.dicom_slice import DERIVED_VIEWS, Slice
 from lungscan.readers.gate import placed
+from lungscan.readers.room import room
 from lungscan.volume import Notice, Source, Volume
-
-HELD_BYTES = 2**29
-"""How much of a folder is held in memory; of what comes after, the pixels are read again when they are needed."""
 
 HEAD_BYTES, AT_ONCE_BYTES = 132, 2**22
 """What tells whether a file may be DICOM; the whole of a smaller file is read at once."""
-
-FILE_BYTES = 2**30 + 2**26
-"""2048 frames of 512 x 512, and their headers."""
 
 NAMED = 3
 """So many of the files passed over are named."""
@@ -63,7 +58,7 @@ def slices(found: Iterable[Member], foreign: list[str] | None = None) -> list[Sl
             continue
         image = Slice(member.name, header)
         held += header.held_bytes
-        out.append(image if held <= HELD_BYTES or not header.has_pixels else image.let_go(member))
+        out.append(image if held <= room().held_bytes or not header.has_pixels else image.let_go(member))
     return out
 
 
@@ -73,8 +68,7 @@ def _header(member: Member) -> Header | None:
         data = file.read(-1 if size <= AT_ONCE_BYTES else HEAD_BYTES)
         if not looks_like_dicom(data[:HEAD_BYTES]):
             return None
-        if size > FILE_BYTES:
-            raise InputRefused(f"{member.name} is larger than any CT image ({size} bytes).")
+        room().refuse_larger(member.name, size)
         if size > AT_ONCE_BYTES:
             data += file.read()
     return parse(data, member.name)

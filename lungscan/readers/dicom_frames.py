@@ -13,7 +13,7 @@ from lungscan.readers.apart import child
 from lungscan.readers.dicom_pixels import decompressed
 from lungscan.readers.dicom_slice import Slice
 from lungscan.readers.dicom_tags import ENHANCED_CT, EXPLICIT, text
-from lungscan.readers.grids import VOXELS
+from lungscan.readers.room import room
 
 FRAMES = 10_000
 
@@ -73,8 +73,7 @@ def _pixels(image: Slice, count: int) -> list[memoryview]:
     """The bytes of each frame, uncompressed."""
     rows, columns = image.whole("Rows"), image.whole("Columns")
     size = 2 * rows * columns
-    if size * count > 2 * VOXELS:
-        raise InputRefused(f"{image.name} gives its size as {count} x {rows} x {columns}, which is no volume.")
+    room().refuse_larger(image.name, size * count)
     if image.header.compressed:
         raw: memoryview | None = memoryview(decompressed(image, (count, rows, columns)))
     else:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lungscan.errors import InputRefused
+from lungscan.readers.room import room
 from lungscan.volume import AIR_HU, Grid, Notice, Source, Volume
 
 SLICES = 16
@@ -40,7 +41,8 @@ HIGHEST_HU = 32767
 
 
 def placed(name: str, grid: Grid) -> None:
-    """Raises InputRefused when voxels on this grid cannot be a whole chest, before any of them is decoded.
+    """Raises InputRefused when voxels on this grid cannot be a whole chest or there is no room for them, before any of them
+    is decoded.
 
     The bounds apply to the grid in canonical order, so that sagittal or coronal layouts are judged alike.
     """
@@ -55,6 +57,7 @@ def placed(name: str, grid: Grid) -> None:
         raise InputRefused(f"{name} shows {n_r * d_r:.0f} x {n_c * d_c:.0f} mm, a crop and not a whole chest.")
     if max(n_r * d_r, n_c * d_c) > WIDEST_MM or n_i * d_i > LONGEST_MM:
         raise InputRefused(f"{name} spans {n_i * d_i:.0f} x {n_r * d_r:.0f} x {n_c * d_c:.0f} mm, more than a scanner can.")
+    room().admits(name, grid)
 
 
 def gated(volume: Volume) -> Volume:
@@ -77,9 +80,9 @@ def gated(volume: Volume) -> Volume:
             Notice("rows", "Rows do not go on from one to the next; the file may give its sizes in a wrong order."),
         )
     if volume.hu.min() < AIR_HU:
-        floored = np.maximum(volume.hu, np.int16(AIR_HU))
+        np.maximum(volume.hu, np.int16(AIR_HU), out=volume.hu)  # a reader's own array: no second one is held
         notice = Notice("padding", f"Values below {AIR_HU} HU, the scanner's padding, are read as {AIR_HU}.")
-        return replace(volume, hu=floored, notices=(*notices, notice))
+        return replace(volume, notices=(*notices, notice))
     return replace(volume, notices=notices)
 
 

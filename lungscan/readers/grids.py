@@ -1,8 +1,7 @@
-"""What the readers of volume files share: grids from headers, and data of exactly the right size."""
+"""What the readers of volume files share: grids from the numbers in their headers."""
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,7 +14,6 @@ UNIT = 1e-3
 """How far directions may be from perpendicular unit vectors."""
 
 FARTHEST_MM = 1e6
-PACKED_SLACK = 2**16
 
 MOST_SKIPPED = 10**6
 """Bytes or lines of another header that may stand ahead of the voxels."""
@@ -60,37 +58,3 @@ def whole(name: str, field: str, value: str) -> int:
         return int(value)
     except ValueError:
         raise InputRefused(f"{name}: {field} is {value[:60]!r}, not a whole number.") from None
-
-
-def inflated(name: str, data: bytes, most: int, wbits: int) -> bytes:
-    """A zlib or gzip stream, or several gzip members in a row, each to its end and checksum; only zero bytes may follow.
-
-    Raises InputRefused for damage, and when there are more than `most` bytes.
-    """
-    parts: list[bytes] = []
-    total = 0
-    while not parts or data.strip(b"\0"):
-        inflater = zlib.decompressobj(wbits=wbits)
-        try:
-            part = inflater.decompress(data, most + 1 - total)
-        except zlib.error as error:
-            raise InputRefused(f"{name}: its compressed data are damaged ({error}); get a whole copy.") from error
-        parts.append(part)
-        total += len(part)
-        if total > most:
-            raise InputRefused(f"{name}: its data are longer than the {most} bytes that its header asks for.")
-        if not inflater.eof:
-            raise InputRefused(f"{name}: its compressed data end early; get a whole copy.")
-        data = inflater.unused_data
-    return parts[0] if len(parts) == 1 else b"".join(parts)
-
-
-def packed_bytes(wanted: int) -> int:
-    """The most that `wanted` bytes take when they are packed: what does not pack grows by headers alone."""
-    return wanted + wanted // 64 + PACKED_SLACK
-
-
-def sized(name: str, data: bytes, wanted: int) -> bytes:
-    if len(data) != wanted:
-        raise InputRefused(f"{name}: its data hold {len(data)} bytes, not the {wanted} that its header asks for.")
-    return data

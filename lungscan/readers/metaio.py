@@ -13,8 +13,8 @@ import numpy as np
 
 from lungscan.errors import InputRefused
 from lungscan.readers.archive import Member
-from lungscan.readers.gate import as_hu
-from lungscan.readers.grids import FARTHEST_MM, MOST_SKIPPED, axis_aligned, inflated, packed_bytes, sized, whole
+from lungscan.readers.grids import FARTHEST_MM, MOST_SKIPPED, axis_aligned, whole
+from lungscan.readers.voxels import ZLIB, Pieces, as_volume, packed_bytes, refuse_bomb, stored, unpacked
 from lungscan.volume import Array, Notice, Source, Volume
 
 HEADER_BYTES = 2**16
@@ -23,7 +23,6 @@ SYNONYMS = {"Position": "Offset", "Origin": "Offset", "Rotation": "TransformMatr
 INTENSITY = {"ElementToIntensityFunctionSlope": 1.0, "ElementToIntensityFunctionOffset": 0.0}
 """Keys that tools ignore, so that only what they need not say may stand there."""
 
-ZLIB_OR_GZIP = 47
 TRUE = ("true", "1")
 
 
@@ -55,9 +54,7 @@ def read(member: Member, beside: Callable[[str], Member]) -> Volume:
     if kind not in TYPES:
         raise InputRefused(f"{name} has ElementType {kind or 'missing'}; HU come as one of {', '.join(TYPES)}.")
     dtype = np.dtype(_order(name, fields) + TYPES[kind])
-    raw = _raw(member, beside, fields, end, dtype.itemsize * math.prod(grid.shape))
-    values = np.frombuffer(raw, dtype).reshape(grid.shape)
-    hu = values.astype(np.int16) if dtype.kind == "i" and dtype.itemsize == 2 else as_hu(values, name)
+    hu = as_volume(name, _raw(member, beside, fields, end, dtype.itemsize * math.prod(grid.shape)), dtype, grid.shape)
     stem = name.rsplit("/", 1)[-1].rsplit(".", 1)[0]
     return Volume(hu, grid, Source(name, "metaio", stem), tuple(notices))
 
@@ -137,7 +134,7 @@ def _order(name: str, fields: dict[str, str]) -> str:
     return ">" if said & set(TRUE) else "<"
 
 
-def _raw(member: Member, beside: Callable[[str], Member], fields: dict[str, str], end: int, wanted: int) -> bytes:
+def _raw(member: Member, beside: Callable[[str], Member], fields: dict[str, str], end: int, wanted: int) -> Pieces:
     """The voxels' bytes, all of them and no more; the header ends at `end`."""
     name, where = member.name, fields["ElementDataFile"]
     if where.upper().startswith("LIST") or "%" in where:
@@ -149,14 +146,15 @@ def _raw(member: Member, beside: Callable[[str], Member], fields: dict[str, str]
     compressed = fields.get("CompressedData", "False").lower() in TRUE
     if not -1 <= skip <= MOST_SKIPPED or (skip == -1 and compressed):
         raise InputRefused(f"{name}: HeaderSize {skip} does not say where the data start.")
-    ahead = MOST_SKIPPED if skip == -1 else skip
     source = member if local else beside(where)
-    data = source.data((end if local else 0) + ahead + (packed_bytes(wanted) if compressed else wanted))
-    data = data[end:] if local else data
-    data = data[max(len(data) - wanted, 0) :] if skip == -1 else data[skip:]
-    if compressed:
-        said = fields.get("CompressedDataSize")
-        if said is not None and whole(name, "CompressedDataSize", said) != len(data):
-            raise InputRefused(f"{name}: its compressed data are {len(data)} bytes, not the {said} of its header.")
-        data = inflated(name, data, wanted, ZLIB_OR_GZIP)
-    return sized(name, data, wanted)
+    start = (end if local else 0) + max(skip, 0)
+    if skip == -1:
+        start = min(max(source.size() - wanted, start), start + MOST_SKIPPED)
+    if not compressed:
+        return stored(name, source, start, wanted)
+    packed = source.size() - start
+    said = fields.get("CompressedDataSize")
+    if said is not None and whole(name, "CompressedDataSize", said) != packed:
+        raise InputRefused(f"{name}: its compressed data are {packed} bytes, not the {said} of its header.")
+    refuse_bomb(name, packed, wanted)
+    return unpacked(name, source.pieces(start + packed_bytes(wanted), start), wanted, ZLIB)

@@ -15,8 +15,19 @@ import numpy as np
 
 from lungscan.errors import InputRefused
 from lungscan.readers.archive import Member
-from lungscan.readers.gate import as_hu
-from lungscan.readers.grids import FARTHEST_MM, MOST_SKIPPED, PACKED_SLACK, from_affine, inflated, packed_bytes, sized
+from lungscan.readers.grids import FARTHEST_MM, MOST_SKIPPED, from_affine
+from lungscan.readers.voxels import (
+    GZIP,
+    PACKED_SLACK,
+    Pieces,
+    Values,
+    as_volume,
+    packed_bytes,
+    refuse_bomb,
+    skipped,
+    stored,
+    unpacked,
+)
 from lungscan.volume import Array, Source, Volume
 
 HEADER = 348
@@ -25,7 +36,8 @@ UNITS_MM = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}
 CORNER_MM = 0.5
 """How far sform and qform may place a corner apart before they contradict each other."""
 
-GZIP = b"\x1f\x8b"
+MAGIC = b"\x1f\x8b"
+"""How a gzip file starts."""
 
 SLACK = 2**16
 """Zero bytes that may follow the voxels."""
@@ -50,29 +62,33 @@ def read(member: Member, beside: Callable[[str], Member]) -> Volume:
     if not pair:
         _check_extensions(name, order, member, offset)
     source = beside(_image_name(name)) if pair else member
-    data = source.data(packed_bytes(offset + wanted + SLACK))
-    if data.startswith(GZIP):
-        data = inflated(name, data, offset + wanted + SLACK, 31)
-    raw = data[offset:]
-    if not any(raw[wanted : wanted + SLACK + 1]) and len(raw) <= wanted + SLACK:
-        raw = raw[:wanted]
-    values = np.frombuffer(sized(name, raw, wanted), dtype).reshape(shape)
     slope, intercept = header.floats(112, 2)
     if not np.isfinite([slope, intercept]).all() or (slope == 0 and intercept != 0):
         raise InputRefused(f"{name}: its scaling (slope {slope:g}, intercept {intercept:g}) says nothing.")
-    if (slope, intercept) in ((0, 0), (1, 0)):
-        hu = values.astype(np.int16) if TYPES.get(header.code) == "i2" else as_hu(values, name)
-    else:
+
+    def scaled(values: Values) -> Values:
         with np.errstate(over="ignore", invalid="ignore"):
-            hu = as_hu(values * np.float64(slope) + np.float64(intercept), name)
+            return np.asarray(values * np.float64(slope) + np.float64(intercept))
+
+    plain = (slope, intercept) in ((0, 0), (1, 0))
+    hu = as_volume(name, _pieces(name, source, offset, wanted), dtype, shape, scaled=None if plain else scaled, slack=SLACK)
     stem = name.rsplit("/", 1)[-1].removesuffix(".gz").rsplit(".", 1)[0]
     return Volume(hu, grid, Source(name, "nifti", stem))
+
+
+def _pieces(name: str, source: Member, offset: int, wanted: int) -> Pieces:
+    """The voxels' bytes, unpacked where they are packed, and the few zeros that may follow them."""
+    if not source.head(len(MAGIC)).startswith(MAGIC):
+        return stored(name, source, offset, wanted, SLACK)
+    most = offset + wanted + SLACK
+    refuse_bomb(name, source.size(), most)
+    return skipped(unpacked(name, source.pieces(packed_bytes(most)), most, GZIP), offset)
 
 
 def _start(name: str, member: Member, count: int = HEADER + 4) -> bytes:
     """The first bytes (the header's, and the four that say whether extensions follow), unpacked where they are packed."""
     data = member.head(count + PACKED_SLACK)
-    if not data.startswith(GZIP):
+    if not data.startswith(MAGIC):
         return data[:count]
     try:
         return zlib.decompressobj(wbits=31).decompress(data, count)

@@ -5,17 +5,17 @@
 
 from __future__ import annotations
 
-import bz2
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from itertools import chain
 
 import numpy as np
 
 from lungscan.errors import InputRefused
 from lungscan.readers.archive import Member
-from lungscan.readers.gate import as_hu
-from lungscan.readers.grids import FARTHEST_MM, MOST_SKIPPED, from_affine, inflated, packed_bytes, sized, whole
+from lungscan.readers.grids import FARTHEST_MM, MOST_SKIPPED, from_affine, whole
+from lungscan.readers.voxels import BZIP2, GZIP, Pieces, as_volume, packed_bytes, refuse_bomb, skipped, stored, unpacked
 from lungscan.volume import Grid, Source, Volume
 
 TYPES = {
@@ -34,14 +34,13 @@ TO_LPS = {
 
 UNITS_MM = {"mm": 1.0, "um": 1e-3, "\u00b5m": 1e-3, "cm": 10.0, "m": 1000.0}
 AMBIGUOUS = ("spacings", "axis mins", "axismins", "axis maxs", "axismaxs")
+UNPACKERS = {"gzip": GZIP, "gz": GZIP, "bzip2": BZIP2, "bz2": BZIP2}
 ENCODINGS = ("raw", "gzip", "bzip2", "ascii", "hex")
 TEXT = ("ascii", "text", "txt")
 SKIPS = ("line skip", "byte skip")
 HEADER_BYTES = 2**16
 
 LONGEST_FIELD = 1000
-PIECE_BYTES = 2**20
-
 LINE_BYTES = 64
 TEXT_GROWTH = 8
 """How long a line that is skipped, and a number of two bytes in text, may be on the average."""
@@ -70,11 +69,8 @@ def read(member: Member, beside: Callable[[str], Member]) -> Volume:
     if source is not None and (source.split()[0] == "LIST" or "%" in source):
         raise InputRefused(f"{name} spreads its slices over files, which is not read; join them first.")
     wanted = dtype.itemsize * math.prod(grid.shape)
-    most = _most(encoding, wanted)
-    data = member.data(end + most)[end:] if source is None else beside(source).data(most)
-    raw = sized(name, _raw(name, fields, data, dtype, wanted), wanted)
-    values = np.frombuffer(raw, dtype).reshape(grid.shape)
-    hu = values.astype(np.int16) if kind == "i2" else as_hu(values, name)
+    where, start = (member, end) if source is None else (beside(source), 0)
+    hu = as_volume(name, _raw(name, fields, where, start, dtype, wanted), dtype, grid.shape)
     return Volume(hu, grid, Source(name, "nrrd", name.rsplit("/", 1)[-1].rsplit(".", 1)[0]))
 
 
@@ -141,62 +137,70 @@ def _vector(text: str) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     return numbers
 
 
-def _raw(name: str, fields: dict[str, str], data: bytes, dtype: np.dtype[np.generic], wanted: int) -> bytes:
+def _raw(name: str, fields: dict[str, str], source: Member, start: int, dtype: np.dtype[np.generic], wanted: int) -> Pieces:
     """The voxels' bytes; `line skip` counts before decompression, `byte skip` after it."""
     encoding = fields.get("encoding", "").lower()
     lines, skip = (whole(name, key, fields.get(key, fields.get(key.replace(" ", ""), "0"))) for key in SKIPS)
     if lines < 0 or lines > MOST_SKIPPED or skip < -1 or skip > MOST_SKIPPED:
         raise InputRefused(f"{name} skips {lines} lines and {skip} bytes, which makes no sense.")
-    at = 0
-    for _ in range(lines):
-        if (stop := data.find(b"\n", at)) < 0:
-            raise InputRefused(f"{name} skips {lines} lines, more than its data hold.")
-        at = stop + 1
-    data = data[at:]
-    most = max(skip, 0) + wanted
-    if encoding in ("gzip", "gz"):
-        data = inflated(name, data, most, 31)
-    elif encoding in ("bzip2", "bz2"):
-        data = _unbzipped(name, data, most)
-    elif encoding in TEXT or encoding == "hex":
-        return _of_text(name, data, dtype, encoding)
+    most = start + _most(encoding, wanted)
+    if skip == -1 and encoding == "raw":
+        return stored(name, source, max(source.size() - wanted, start), wanted)
+    pieces = _after_lines(name, source.pieces(most, start), lines)
+    if encoding in UNPACKERS:
+        refuse_bomb(name, source.size() - start, wanted)
+        pieces = unpacked(name, pieces, max(skip, 0) + wanted, UNPACKERS[encoding])
+    elif encoding == "hex":
+        return _of_hex(name, pieces)
+    elif encoding in TEXT:
+        return _of_text(name, pieces, dtype)
     elif encoding != "raw":
         raise InputRefused(f"{name} is encoded as {encoding or 'nothing known'}; {', '.join(ENCODINGS)} are read.")
-    return data[max(len(data) - wanted, 0) :] if skip == -1 else data[skip:]
+    return skipped(pieces, max(skip, 0))
 
 
-def _unbzipped(name: str, data: bytes, most: int) -> bytes:
-    unpacker = bz2.BZ2Decompressor()
-    try:
-        out = unpacker.decompress(data, most + 1)
-    except OSError as error:
-        raise InputRefused(f"{name}: its compressed data are damaged ({error}); get a whole copy.") from error
-    if not unpacker.eof or unpacker.unused_data.strip(b"\0"):
-        raise InputRefused(f"{name}: its compressed data are not the {most} bytes that its header asks for.")
-    return out
+def _after_lines(name: str, pieces: Pieces, lines: int) -> Pieces:
+    """What comes after so many line ends."""
+    left = lines
+    for piece in pieces:
+        at = 0
+        while left and (stop := piece.find(b"\n", at)) >= 0:
+            left, at = left - 1, stop + 1
+        if not left:
+            yield piece[at:]
+    if left:
+        raise InputRefused(f"{name} skips {lines} lines, more than its data hold.")
 
 
-def _of_text(name: str, data: bytes, dtype: np.dtype[np.generic], encoding: str) -> bytes:
-    try:
-        if encoding == "hex":
-            return bytes.fromhex(data.decode("ascii"))
-        return b"".join(_numbers(part).astype(dtype).tobytes() for part in _pieces(data))
-    except ValueError as error:
-        raise InputRefused(f"{name}: its voxels are no {encoding} numbers ({error}).") from error
+def _of_hex(name: str, pieces: Pieces) -> Pieces:
+    rest = b""
+    for piece in pieces:
+        digits = b"".join((rest + piece).split())
+        even = len(digits) // 2 * 2
+        try:
+            yield bytes.fromhex(digits[:even].decode("ascii"))
+        except ValueError as error:
+            raise InputRefused(f"{name}: its voxels are no hex numbers ({error}).") from error
+        rest = digits[even:]
+    if rest:
+        raise InputRefused(f"{name}: its voxels in hex end amid a byte; get a whole copy.")
 
 
-def _pieces(data: bytes) -> Iterator[bytes]:
-    """Text in pieces of a bounded size, cut between numbers."""
-    at = 0
-    while at < len(data):
-        cut = re.compile(rb"\s|\Z").search(data, at + PIECE_BYTES) if at + PIECE_BYTES < len(data) else None
-        stop = len(data) if cut is None else cut.start()
-        yield data[at:stop]
-        at = stop
+def _of_text(name: str, pieces: Pieces, dtype: np.dtype[np.generic]) -> Pieces:
+    rest = b""
+    for piece in chain(pieces, [b"\n"]):
+        words = (rest + piece).split()
+        rest = words.pop() if words and not piece[-1:].isspace() else b""
+        try:
+            yield _numbers(words).astype(dtype).tobytes()
+            if len(rest) > LONGEST_FIELD:
+                raise ValueError(f"one has more than {LONGEST_FIELD} digits")
+        except ValueError as error:
+            raise InputRefused(f"{name}: its voxels are no text of numbers ({error}).") from error
 
 
-def _numbers(text: bytes) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    numbers = np.array(text.split(), dtype=np.float64)
+def _numbers(words: list[bytes]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    numbers = np.array(words, dtype=np.float64)
     if not (np.abs(numbers) <= np.iinfo(np.int16).max).all():
         raise ValueError("some are out of range")
     return numbers

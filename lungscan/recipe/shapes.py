@@ -107,7 +107,7 @@ def _shape(rows: list[tuple[object, ...]]) -> Shape | None:
 
 def cube_shapes(npz: Path, table: Path, without: Collection[str] = ()) -> list[Shape]:
     """Nodules cut out of their scans: cubes with 1 mm voxels and one reader's outline, as shapes with a density."""
-    with np.load(npz) as arrays, table.open(newline="") as file:
+    with np.load(npz, allow_pickle=False) as arrays, table.open(newline="") as file:
         cubes, masks = arrays["hu"], np.unpackbits(arrays["mask"], axis=-1)
         rows = list(csv.DictReader(file))
     out = []

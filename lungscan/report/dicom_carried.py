@@ -31,6 +31,9 @@ IDENTITY = (
 )
 """What names the patient and the order."""
 
+NAMED = {"name": "PatientName", "id": "PatientID", "birth_date": "PatientBirthDate"}
+"""What the JSON report tells of these, by its own keys."""
+
 PRESENT = (
     *("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "AccessionNumber", "StudyID", "StudyDate", "StudyTime"),
     "ReferringPhysicianName",

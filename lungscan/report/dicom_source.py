@@ -20,7 +20,7 @@ from lungscan.readers.dicom_frames import frames
 from lungscan.readers.dicom_geometry import STEP_MM, STEP_SHARE, UNIT
 from lungscan.readers.dicom_header import CT_CLASSES, ENHANCED_CT, looks_like_dicom
 from lungscan.readers.dicom_pixels import decode
-from lungscan.report.dicom_carried import IDENTITY, carried, chosen
+from lungscan.report.dicom_carried import IDENTITY, NAMED, carried, chosen
 from lungscan.report.dicom_objects import need_highdicom
 from lungscan.volume import Array, Grid, Volume
 
@@ -80,6 +80,18 @@ def source_planes(volume: Volume, slices: Sequence[int], *, with_identity: bool 
     if len({plane.image.SOPInstanceUID for plane in planes if plane.frame is not None}) > 1:
         raise InputRefused(f"{source.path} spreads its frames over several enhanced CT objects, to which no SEG can refer.")
     return planes
+
+
+def identity(volume: Volume) -> dict[str, str]:
+    """Name, ID and date of birth as the images of a volume give them; empty for what is no DICOM, or has gone."""
+    for member in _found(Path(volume.source.path)) if volume.source.format.startswith("dicom") else ():
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            header = _header(member)
+            if header is not None and header.get("SeriesInstanceUID") == volume.source.series_uid:
+                told = chosen(header, NAMED.values())
+                return {key: str(told.get(keyword, "")) for key, keyword in NAMED.items()}
+    return {}
 
 
 def _found(path: Path) -> Iterator[Member]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
@@ -27,9 +27,10 @@ def to_json(
     all_candidates: bool = False,
     assessment: Assessment | None = None,
     comparison: Comparison | None = None,
+    identity: Mapping[str, str] | None = None,
 ) -> str:
     """The report as ASCII JSON text. The same report gives the same bytes."""
-    plain = to_dict(report, all_candidates=all_candidates, assessment=assessment, comparison=comparison)
+    plain = to_dict(report, all_candidates=all_candidates, assessment=assessment, comparison=comparison, identity=identity)
     return json.dumps(plain, indent=2, allow_nan=False)
 
 
@@ -39,9 +40,10 @@ def to_dict(
     all_candidates: bool = False,
     assessment: Assessment | None = None,
     comparison: Comparison | None = None,
+    identity: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """The report as plain dicts, lists, numbers and strings, rounded; `candidates.all` only when asked for, `guidelines` and
-    `prior` only where there are some."""
+    """The report as plain dicts, lists, numbers and strings, rounded; `candidates.all` only when asked for, `guidelines`,
+    `prior` and `identity` only where there are some."""
     out = {
         "schema": SCHEMA,
         "version": report.version,
@@ -61,6 +63,8 @@ def to_dict(
         from lungscan.comparison.document import to_dict as compared
 
         out["prior"] = compared(comparison)
+    if identity is not None:
+        out["identity"] = dict(identity)
     return out
 
 
@@ -107,6 +111,7 @@ def _settings(used: UsedSettings) -> dict[str, Any]:
         "rule": used.rule,
         "lung_gate": used.lung_gate,
         "operating_point": _operating(used.operating_point),
+        "versions": dict(used.versions),
     }
 
 

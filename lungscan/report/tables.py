@@ -50,9 +50,9 @@ def to_csv(report: Report) -> str:
 
 
 def inert(text: str) -> str:
-    """Text that no spreadsheet takes for a formula: OWASP's rule, an apostrophe before =, +, - and @."""
+    """Text that no spreadsheet takes for a formula: OWASP's rule, an apostrophe before =, +, - and @, full-width too."""
     text = harmless(text)
-    return f"'{text}" if text.lstrip().startswith(("=", "+", "-", "@")) else text
+    return f"'{text}" if text.lstrip().startswith(tuple("=+-@＝＋－＠")) else text
 
 
 def _number(value: float, decimals: int) -> str:

@@ -1,4 +1,4 @@
-"""Text from files, made harmless before it is shown: no control or direction characters, no great length."""
+"""Text from files, made harmless before it is shown: one line, no control or direction characters, no great length."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ import unicodedata
 
 LONGEST = 200
 
+_HARMFUL = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
+"""Unicode's control, format (bidirectional ones among them), surrogate and private characters, and its ends of lines."""
+
 
 def harmless(text: str, longest: int = LONGEST) -> str:
-    """Control, format (bidirectional ones among them) and surrogate characters become a middle dot."""
-    return "".join("·" if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Co") else c for c in text[:longest])
+    """What could act on a terminal, forge a line or hide becomes a middle dot."""
+    return "".join("·" if unicodedata.category(c) in _HARMFUL else c for c in text[:longest])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from lungscan.files import write_bytes
+from lungscan import files
+from lungscan.images import write_image
 from lungscan.stages.outline import Examined, NoduleMask, nodule_masks
 from lungscan.stages.segment import Heatmap
 from lungscan.volume import Grid
@@ -57,14 +57,7 @@ def probability_map(heatmap: Heatmap, grid: Grid) -> Probabilities:
 
 
 def _write(values: npt.NDArray[Any], grid: Grid, path: Path) -> None:
-    """In the format of the suffix, by ITK, which turns LPS into NIfTI's RAS; the same values give the same bytes."""
-    import SimpleITK as sitk
-
-    image = sitk.GetImageFromArray(values)
-    image.SetSpacing(grid.spacing_irc_mm[::-1])
-    image.SetOrigin(grid.origin_xyz_mm)
-    image.SetDirection(grid.direction.ravel().tolist())
-    with tempfile.TemporaryDirectory() as folder:
-        beside = Path(folder) / path.name
-        sitk.WriteImage(image, str(beside), useCompression=True)
-        write_bytes(path, beside.read_bytes())
+    with files.workshop(path.parent) as bench:
+        made = bench / path.name
+        write_image(values, grid, made)
+        files.move(made, path)

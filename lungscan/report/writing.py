@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lungscan.files import write_text
 from lungscan.report.dicom_seg import write_seg
-from lungscan.report.dicom_source import check_dicom_out
+from lungscan.report.dicom_source import check_dicom_out, identity
 from lungscan.report.dicom_sr import write_sr
 from lungscan.report.html import write_html
 from lungscan.report.json import to_json
@@ -19,7 +19,7 @@ from lungscan.report.tables import write_csv
 from lungscan.report.volumes import write_mask, write_probability
 
 
-def write_json(examined: Pictured, folder: Path, *, all_candidates: bool = False) -> list[Path]:
+def write_json(examined: Pictured, folder: Path, *, all_candidates: bool = False, with_identity: bool = False) -> list[Path]:
     """`report.json`: the contract."""
     path = folder / "report.json"
     text = to_json(
@@ -27,6 +27,7 @@ def write_json(examined: Pictured, folder: Path, *, all_candidates: bool = False
         all_candidates=all_candidates,
         assessment=examined.assessment,
         comparison=examined.comparison,
+        identity=identity(examined.volume) if with_identity else None,
     )
     write_text(path, text + "\n")
     return [path]
@@ -65,11 +66,11 @@ def write(
 ) -> list[Path]:
     """Write each kind once into a folder that exists, and tell the files.
 
-    with_identity : DICOM objects name the patient as the scan does
+    with_identity : JSON and DICOM objects name the patient as the scan does
     """
     writers: dict[str, Writer] = {
         **WRITERS,
-        "json": partial(write_json, all_candidates=all_candidates),
+        "json": partial(write_json, all_candidates=all_candidates, with_identity=with_identity),
         "seg": partial(write_seg, with_identity=with_identity),
         "sr": partial(write_sr, with_identity=with_identity),
     }

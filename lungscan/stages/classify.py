@@ -30,11 +30,13 @@ def classify(
     malignancy: Engine | None,
     threshold_nodule: float,
     progress: Progress = silent,
+    chunk: int = CHUNK,
 ) -> Candidates:
     """The same candidates with P(nodule), and with P(malignant) for those that reach the nodule threshold, both calibrated
     as the card says.
 
-    Crops have the card's size around the rounded centre, and at the volume's borders do as it says.
+    Crops have the card's size around the rounded centre, and at the volume's borders do as it says. How many are held at
+    once (`chunk`) changes no result.
     """
     xp, total = world(candidates.row), len(candidates.row)
     p_nodule, p_malignant = xp.full(total, np.nan), xp.full(total, np.nan)
@@ -42,15 +44,15 @@ def classify(
     chunks: deque[Any] = deque()
 
     def batches() -> Iterator[Any]:
-        for start in range(0, total, CHUNK):
-            near = candidates.centre_irc[start : start + CHUNK]
+        for start in range(0, total, chunk):
+            near = candidates.centre_irc[start : start + chunk]
             cut = crops(volume.hu, near, card.input.crop_irc, card.input.crop_scales, card.input.crop_border)
             chunks.append(windowed(cut, card.input.window_hu, dtype))
             yield chunks[-1]
 
     for k, said in enumerate(nodule(batches())):
-        progress("classify", k * CHUNK, total)
-        batch, these = chunks.popleft(), slice(k * CHUNK, k * CHUNK + len(said))
+        progress("classify", k * chunk, total)
+        batch, these = chunks.popleft(), slice(k * chunk, k * chunk + len(said))
         shown = _calibrated(card.nodule_calibration, said, candidates, these)
         p_nodule[these] = shown
         asked = _those(shown >= threshold_nodule)

@@ -3,16 +3,15 @@
     CACHE/<name>/hu.npy      (I,R,C) int16 HU, the box of the lungs and MARGIN_MM around it
     CACHE/<name>/lungs.npy   (I,R,C) bool, the lung mask on the same grid
     CACHE/<name>/label.npy   (I,R,C) uint8: 0 background, 1..254 the number of the nodule, IGNORED where no loss is taken
-    CACHE/<name>/entry.json  what `Entry` holds; written last, so an entry with it is whole
+    CACHE/<name>/entry.json  what `Entry` holds
 
-In a compressed cache the maps are `.b2nd`. A scan that was interrupted has no entry.json and is made again; the same scan
-always gives the same bytes.
+In a compressed cache the maps are `.b2nd`. An entry is made beside and renamed, so it is there whole or not at all; the same
+scan always gives the same bytes.
 """
 
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -113,17 +112,19 @@ class Cache:
     def write(
         self, entry: Entry, hu: npt.NDArray[np.int16], lungs: npt.NDArray[np.bool_], label: npt.NDArray[np.uint8]
     ) -> None:
-        """Write one entry whole, its index last, in place of what a killed run left of it."""
+        """Write one entry, whole or not at all, in place of an earlier one. Raises NotWritten."""
         arrays = {"hu": hu, "lungs": lungs, "label": label}
         for name, array in arrays.items():
             if array.shape != entry.shape:
                 raise ValueError(f"{name} of {entry.name} is {array.shape}, not {entry.shape}")
-        folder = self.folder / entry.name
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        for name, array in arrays.items():
-            maps.write(folder, name, array, compress=self.compress)
-        files.write_text(folder / "entry.json", json.dumps(asdict(entry), indent=1) + "\n")
+        files.make_folder(self.folder)
+        with files.workshop(self.folder) as bench:
+            made = bench / entry.name
+            made.mkdir()
+            for name, array in arrays.items():
+                maps.write(made, name, array, compress=self.compress)
+            files.write_text(made / "entry.json", json.dumps(asdict(entry), indent=1) + "\n")
+            files.move(made, self.folder / entry.name)
 
     def entries(self) -> list[Entry]:
         """Every whole entry, sorted by name. Raises InputRefused where there is none, or one that cannot be read."""

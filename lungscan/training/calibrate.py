@@ -28,7 +28,8 @@ LEAST = 10
 
 def calibrate(path: Path, cache: Path, progress: Progress) -> None:
     """Fit lines and operating points on what the weights file at `path` finds in the cache's validation patients, and write
-    it again with them in its card. What has too few of a class stays a score, the threshold with it, and the card says so."""
+    it again with them in its card. What has too few of a class stays a score, and the threshold with it; the card says so.
+    """
     loaded = weights.load(path)
     networks = Networks.open(Settings(weights=path))
     scans = []
@@ -78,7 +79,7 @@ def _malignancy_line(card: Card, scans: Sequence[Judged]) -> Calibration | None:
         for nodule, best in zip(scan.nodules, scan.best, strict=True)
         if best is not None and best.p_malignant is not None and (label := rule.label(nodule.ratings)) is not None
     ]
-    p, diameter, label = np.array(rows, dtype=float).reshape(-1, 3).T
-    malignant = label > 0
+    p, diameter, labels = np.array(rows, dtype=float).reshape(-1, 3).T
+    malignant = labels > 0
     few = min(int(malignant.sum()), int((~malignant).sum())) < LEAST
     return None if few else fit_malignancy(p, diameter, malignant)

@@ -26,7 +26,7 @@ Key = Mapping[str, str | int | float]
 def save(folder: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any], key: Key) -> None:
     record = {"facts": facts, "key": dict(key)}
     whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    folder.mkdir(parents=True, exist_ok=True)
+    files.make_folder(folder)
     files.write_bytes(folder / FILE, serialise(whole, metadata={"training": json.dumps(record)}))
 
 

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from lungscan import files
 from lungscan.errors import UsageError
+from lungscan.lock import alone_in
 from lungscan.networks.modules import arrays
+from lungscan.stages import Progress, silent
 from lungscan.training import checkpoint, devices, tasks
+from lungscan.training.calibrate import calibrate
 from lungscan.training.data import Data
 from lungscan.training.loop import Plan, Tell, Told, Trained, train
 from lungscan.training.run import Run
@@ -48,19 +53,36 @@ class Job:
         )
 
 
-def work(job: Job, tell: Tell) -> Trained:
-    """Train the network, or what is left to train of it, and write it into the run, and the run's weights file.
+def work(job: Job, tell: Tell, progress: Progress = silent) -> Trained:
+    """Train the network, or what is left to train of it, and write it into the run, and the run's weights file, calibrated.
 
-    Raises UsageError when it was begun before and is not to be resumed, and when the network that it builds on is missing;
-    what `Data.open` and `train` raise.
+    Raises UsageError when it was begun before and is not to be resumed, when the network that it builds on is missing, and
+    while another process trains in the run; NotWritten; what `Data.open` and `train` raise.
     """
     need_tensorboard()
+    data = Data.open(job.cache, Run.open(job.folder, job.card).card)
+    with _alone_in(job.folder, job.network):
+        return _worked(job, data, tell, progress)
+
+
+@contextmanager
+def _alone_in(run: Path, network: str) -> Iterator[None]:
+    """Under `torchrun` the first process holds the run for all of them."""
+    if devices.rank() > 0:
+        yield
+        return
+    files.make_folder(run / network)
+    with alone_in(run):
+        files.clear(run / network)
+        yield
+
+
+def _worked(job: Job, data: Data, tell: Tell, progress: Progress) -> Trained:
     run = Run.open(job.folder, job.card)
     if not job.resume and (job.folder / job.network / checkpoint.FILE).is_file():
         raise UsageError(
             f"{job.folder} holds a training of {job.network}: give --resume to go on with it, or another -o to start anew."
         )
-    data = Data.open(job.cache, run.card)
     make = {"segmentation": tasks.segmentation, "nodule": tasks.nodule, "malignancy": tasks.malignancy}[job.network]
     task = make(run, data, job.seed)
     card = hashlib.sha256(run.card.to_json().encode()).hexdigest()[:12]
@@ -87,7 +109,9 @@ def work(job: Job, tell: Tell) -> Trained:
             "command": job.command(plan.steps),
         }
         run.keep(job.network, arrays(trained.network), facts)
-        run.write_weights()
+        path = run.write_weights()
+        if path is not None:
+            calibrate(path, job.cache, progress)
     return trained
 
 

@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from multiprocessing import active_children, get_context, parent_process
 from pathlib import Path
 
-from lungscan.errors import InputRefused, LungscanError, UsageError
+from lungscan import files
+from lungscan.errors import InputRefused, LungscanError, NotWritten, UsageError
+from lungscan.lock import alone_in
 from lungscan.readers import read
 from lungscan.stages.normalise import normalise
 from lungscan.training import lidc, luna16, maps, resampling, splits
@@ -88,11 +90,17 @@ def prepare(dataset: Path, folder: Path, form: Form, told: Callable[[int, int], 
 
     told : called with the scans done and all scans
 
-    Raises UsageError and InputRefused as `find_jobs` does; InputRefused when not one scan could be prepared, when the cache
-    is on another grid, and when a worker was killed. A scan that fails is in `skipped` and nowhere else.
+    Raises UsageError and InputRefused as `find_jobs` does; UsageError while another process writes into the cache;
+    NotWritten when the disk is full; InputRefused when not one scan could be prepared, when the cache is on another grid,
+    and when a worker was killed. A scan that fails is in `skipped` and nowhere else.
     """
     jobs = find_jobs(dataset)
-    folder.mkdir(parents=True, exist_ok=True)
+    files.make_folder(folder)
+    with alone_in(folder, option="--cache"):
+        return _prepared(jobs, dataset, folder, form, told)
+
+
+def _prepared(jobs: Sequence[Job], dataset: Path, folder: Path, form: Form, told: Callable[[int, int], None]) -> Prepared:
     cache = Cache(folder)
     missing = [job for job in jobs if not cache.has(job.name)]
     _same_grid(cache, form.spacing_irc_mm)
@@ -168,9 +176,11 @@ def _run(jobs: Sequence[Job], folder: Path, form: Form, told: Callable[[int], No
 
 
 def _reason(job: Job, folder: Path, form: Form) -> str | None:
-    """Why a scan could not be prepared: one bad scan of a thousand must not end the night's run."""
+    """Why a scan could not be prepared: one bad scan of a thousand must not end the night's run, as a full disk must."""
     try:
         prepare_one(job, folder, form)
+    except NotWritten:
+        raise
     except LungscanError as error:
         return str(error)
     except Exception as error:

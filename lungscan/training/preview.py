@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from lungscan import files
 from lungscan.errors import EngineUnavailable
 from lungscan.training.cache import IGNORED, Cache, Entry
 from lungscan.training.splits import Set
@@ -39,17 +41,19 @@ def write_sheets(cache: Cache, entries: Sequence[Entry], sets: dict[str, Set], f
     """training.png and validation.png in `folder`: each nodule in two planes, with its label, what is left out and the lungs
     outlined. Of more nodules than fit, every so manyth. A set without nodules has no sheet.
 
-    Raises EngineUnavailable without pillow.
+    Raises EngineUnavailable without pillow, NotWritten.
     """
     image, _ = pillow()
-    folder.mkdir(parents=True, exist_ok=True)
+    files.make_folder(folder)
     written = []
     for name in ("training", "validation"):
         samples = [(e, k) for e in entries if sets[e.patient] == name for k in range(len(e.nodules))]
         step = max(1, -(-len(samples) // (COLUMNS * ROWS)))
         if samples:
             path = folder / f"{name}.png"
-            image.fromarray(sheet(list(_tiles(cache, samples[::step])))).save(path)
+            picture = io.BytesIO()
+            image.fromarray(sheet(list(_tiles(cache, samples[::step])))).save(picture, "PNG")
+            files.write_bytes(path, picture.getvalue())
             written.append(path)
     return written
 

@@ -57,7 +57,7 @@ class Run:
     def begin(self, network: str) -> Path:
         """Make the network's folder, and write the card where it is not there yet."""
         part = self.folder / network
-        part.mkdir(parents=True, exist_ok=True)
+        files.make_folder(part)
         if not (self.folder / CARD).is_file():
             files.write_text(self.folder / CARD, self.card.to_json() + "\n")
         return part
@@ -105,8 +105,7 @@ def _about(facts: Mapping[str, Facts]) -> dict[str, Any]:
         "split": "Between patients, as the cache's split.json says.",
         "validated_on": sorted({series for f in facts.values() for series in f["validated_on"]}),
         "measured": {network: {"best_by": f["best_by"], "step": f["step"], **f["figures"]} for network, f in facts.items()},
-        "measured_how": "On validation patients, which also chose the step: a little flattering.",
-        "calibration": "None: a probability is a score, not a share.",
+        "measured_how": "On validation patients, which also chose the step and calibrate: a little flattering.",
         "command": [f["command"] for f in facts.values()],
     }
 

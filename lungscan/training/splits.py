@@ -53,8 +53,6 @@ def write(folder: Path, entries: Sequence[Entry], validation: float = 0.2, seed:
     sets = split(entries, validation, seed)
     series = {name: sorted({e.series for e in entries if sets[e.patient] == name}) for name in ("training", "validation")}
     record = {"seed": seed, "validation": validation, "patients": sets, "series": series}
-    for left in folder.glob(f".{FILE}.*"):  # by a run that was killed as it wrote
-        left.unlink()
     files.write_text(folder / FILE, json.dumps(record, indent=1) + "\n")
     return sets
 

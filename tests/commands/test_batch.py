@@ -22,8 +22,8 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from lungscan.batch.lock import locked
 from lungscan.commands import app
+from lungscan.lock import alone_in
 from lungscan.pipeline import Networks
 from lungscan.report.json import schema
 from tests.batch.made import MARKS, contents, write_chests, write_weights
@@ -84,7 +84,6 @@ def test_every_scan_has_its_report_its_row_and_its_line(command: list[str]) -> N
         marks = list(csv.DictReader(file))
     assert {mark["seriesuid"] for mark in marks} == {"1.2.0", "1.2.1", "1.2.2"}
     assert sorted(p.name for p in Path("out").iterdir() if p.is_file()) == [
-        ".lock",
         "index.html",
         "journal.jsonl",
         "predictions.csv",
@@ -243,10 +242,10 @@ def main(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_two_batches_in_one_folder_refuse_each_other(command: list[str]) -> None:
     Path("out").mkdir()
-    with locked(Path("out/.lock"), "out"):
+    with alone_in(Path("out")):
         result = main(*command)
     assert result.returncode == 2
-    assert f"another lungscan batch (process {os.getpid()}) is writing into out" in result.stderr
+    assert f"another lungscan (process {os.getpid()}) is writing into out" in result.stderr
     assert result.stdout == ""
     assert main(*command).returncode == 0
 
@@ -284,7 +283,7 @@ def test_the_outputs_may_lie_behind_a_url(command: list[str], here: Path, monkey
     assert "3 of 3 scans are finished already" in result.stderr
     fsspec.filesystem("memory").get("/batch/out", str(here / "got"), recursive=True)
     expected = contents(here / "out")
-    assert contents(here / "got") == {k: v for k, v in expected.items() if k not in (".lock", "journal.jsonl")}
+    assert contents(here / "got") == {k: v for k, v in expected.items() if k != "journal.jsonl"}
 
 
 @contextmanager

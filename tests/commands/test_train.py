@@ -70,7 +70,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_weights_file_is_whole_and_its_card_says_how_it_came_about(folder: Path) -> None:
     card = weights.load(folder / "run" / WEIGHTS).card
-    assert replace(card, about={}, trained_on=()) == balls.card()
+    assert replace(card, about={}, trained_on=(), operating_points=()) == balls.card()
+    assert "a score, not a share" in card.about["calibration"]
     sets = splits.read(folder / "cache")
     of = {
         name: {e.series for e in Cache(folder / "cache").entries() if sets[e.patient] == name} for name in set(sets.values())

@@ -187,4 +187,4 @@ def test_the_gpu_s_default_is_tensorrt_where_it_runs(
     asked: list[str] = []
     monkeypatch.setattr("lungscan.engines.torch.TorchEngine", lambda _n, device, _p: asked.append(device))
     open_engine(networks[1], "cuda")
-    assert asked == (["cuda"] if plan.is_rtx(plan.library()) else [])
+    assert asked == (["cuda"] if plan.is_rtx(plan.tensorrt()) else [])

@@ -35,7 +35,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def engine(request: pytest.FixtureRequest) -> str:
     here = gpu()
     try:
-        serves = request.param == "torch" or (here is not None and plan.serves(plan.library(), here))
+        serves = request.param == "torch" or (here is not None and plan.serves(plan.tensorrt(), here))
     except EngineUnavailable as missing:
         pytest.skip(str(missing))
     if not serves:

@@ -23,6 +23,7 @@ from lungscan.readers import dicom, inspect, read
 from lungscan.readers.apart import Child
 from lungscan.readers.archive import members
 from lungscan.readers.dicom_header import parse
+from lungscan.readers.room import Room
 from tests.readers.files import SERIES, SPACING_IRC, chest_like, dicom_folder
 
 HU = chest_like()
@@ -237,11 +238,10 @@ def test_a_file_without_preamble_is_read_with_a_notice(tmp_path: Path) -> None:
     assert "no-preamble" in {n.code for n in volume.notices}
 
 
-def test_a_folder_larger_than_memory_is_read_again_slice_by_slice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_larger_than_memory_is_read_again_slice_by_slice(tmp_path: Path) -> None:
     folder = dicom_folder(tmp_path / "ct", HU)
     (folder / "again").write_bytes(sorted(folder.iterdir())[-1].read_bytes())
-    monkeypatch.setattr(dicom, "HELD_BYTES", 100_000)
-    volume = read(folder)
+    volume = read(folder, room=Room(held_bytes=100_000))
     np.testing.assert_array_equal(volume.hu, HU)
     assert {n.code for n in volume.notices} == {"copies"}
 

@@ -346,5 +346,5 @@ def test_a_sparse_file_is_refused_before_it_is_read(tmp_path: Path) -> None:
         sitk.WriteImage(image(HU), str(tmp_path / name))
         with (tmp_path / name).open("r+b") as file:
             file.truncate(2**36)
-        with pytest.raises(InputRefused, match="68719476736 bytes"):
+        with pytest.raises(InputRefused, match=r"hold\w* 68719\d{6} bytes"):  # without a header, where there is one
             read(tmp_path / name)

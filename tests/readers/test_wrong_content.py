@@ -219,7 +219,7 @@ def test_foreign_members_are_streamed(tmp_path: Path) -> None:
     tracemalloc.start()
     with pytest.raises(InputRefused, match="no DICOM"):
         read(tmp_path / "a.zip")
-    assert tracemalloc.get_traced_memory()[1] < 3 * archive._CHUNK + 10**6
+    assert tracemalloc.get_traced_memory()[1] < 3 * archive.PIECE_BYTES + 10**6
     tracemalloc.stop()
 
 

@@ -71,7 +71,7 @@ Cache(Path(sys.argv[1]), compress={compress}).write(ENTRY, *maps())
 def test_a_scan_made_again_replaces_all_that_was_there(tmp_path: Path) -> None:
     pytest.importorskip("blosc2")
     Cache(tmp_path, compress=True).write(ENTRY, *maps(1))
-    (tmp_path / "a" / ".hu.npy.x1").write_bytes(b"half")
+    (tmp_path / "a" / ".hu.npy.x1.lungscan").write_bytes(b"half")
     Cache(tmp_path).write(ENTRY, *maps(2))
     assert {f.name for f in (tmp_path / "a").iterdir()} == {"hu.npy", "lungs.npy", "label.npy", "entry.json"}
     np.testing.assert_array_equal(Cache(tmp_path).maps(ENTRY)[0], maps(2)[0])

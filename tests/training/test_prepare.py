@@ -102,7 +102,7 @@ def test_killed_at_any_moment_and_run_again_it_gives_the_same_bytes(
     for how, code in ((signal.SIGKILL, -signal.SIGKILL), (signal.SIGINT, 130)):
         assert stopped_at_work(command, cache, how) == code
         assert not all(Cache(cache).has(job.name) for job in jobs)
-    (cache / ".split.json.x1").write_bytes(b"{")
+    (cache / ".split.json.x1.lungscan").write_bytes(b"{")
     subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
     assert contents(cache) == contents(once if compress else whole)
 
