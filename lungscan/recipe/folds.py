@@ -116,7 +116,7 @@ def train_nodule(recipe: Recipe, fold: int) -> None:
     crops = Crops.joined([candidates(recipe, other) for other in range(FOLDS) if other != fold])
     sampler = BalancedCrops(crops, weights_of(crops), recipe.card, 32, MOVES, NODULE.seed)
     torch.manual_seed(fold)
-    module = classifier(recipe.card, recipe.card.nodule, DROPOUT, norms=True)
+    module = classifier(recipe.card, recipe.card.nodule, DROPOUT)
     loss = nn.CrossEntropyLoss(label_smoothing=SMOOTHING)
     trained = train(module, sampler, loss, NODULE, run.begin("nodule"))
     run.keep("nodule", arrays(trained.network), _facts(recipe.others(fold)))
