@@ -48,7 +48,8 @@ def placed(name: str, grid: Grid) -> None:
     """
     nothing = np.broadcast_to(np.int16(0), grid.shape)
     grid = Volume(nothing, grid, Source(name, "", "")).canonical().grid
-    (d_i, d_r, d_c), (n_i, n_r, n_c) = grid.spacing_irc_mm, grid.shape
+    d_i, d_r, d_c = (round(mm, 4) for mm in grid.spacing_irc_mm)  # float32, in which NIfTI has them, knows no 0.1
+    n_i, n_r, n_c = grid.shape
     if n_i < SLICES or n_i * d_i < LENGTH_MM:
         raise InputRefused(f"{name} holds {n_i} slices over {n_i * d_i:.0f} mm, too few for a chest (at least {SLICES}).")
     if not all(PIXEL_MM[0] <= d <= PIXEL_MM[1] for d in (d_r, d_c)) or not SLICE_MM[0] <= d_i <= SLICE_MM[1]:

@@ -348,3 +348,12 @@ def test_a_sparse_file_is_refused_before_it_is_read(tmp_path: Path) -> None:
             file.truncate(2**36)
         with pytest.raises(InputRefused, match=r"hold\w* 68719\d{6} bytes"):  # without a header, where there is one
             read(tmp_path / name)
+
+
+def test_the_widest_pixel_passes_in_float32_too(tmp_path: Path) -> None:
+    """NIfTI holds spacing, and the rows of its matrix, in float32: what was written as 1.5 mm comes back as 1.5000001."""
+    made = image(HU, Rotation.from_euler("xyz", (3, 5, 7), degrees=True).as_matrix())
+    made.SetSpacing((1.5, 1.5, 5.0))
+    for name in ("a.nii.gz", "a.nrrd", "a.mha"):
+        sitk.WriteImage(made, str(tmp_path / name))
+        assert read(tmp_path / name).grid.spacing_irc_mm == pytest.approx((5.0, 1.5, 1.5), abs=1e-5)
