@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
+import threading
 from io import TextIOWrapper
 from typing import Annotated
 
@@ -65,6 +66,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a file name may hold what this terminal's encoding does not
+    threading.excepthook = _in_a_thread
     try:
         app()
     except LungscanError as error:
@@ -84,6 +86,12 @@ def main() -> None:
 def _let_go_of_stdout() -> None:
     """What waits to be printed cannot be, and Python would try again as it ends."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _in_a_thread(failed: threading.ExceptHookArgs) -> None:
+    """A thread that finds no room, as TensorBoard's may, tells whoever it writes for, who says so once."""
+    if not (isinstance(failed.exc_value, OSError) and failed.exc_value.errno in NO_ROOM):
+        threading.__excepthook__(failed)
 
 
 def _fail(sentence: str, code: int) -> None:

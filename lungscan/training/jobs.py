@@ -71,7 +71,7 @@ def _alone_in(run: Path, network: str) -> Iterator[None]:
     if devices.rank() > 0:
         yield
         return
-    files.make_folder(run / network)
+    files.make_folder(run)
     with alone_in(run):
         files.clear(run / network)
         yield

@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lungscan import files
 from lungscan.errors import EngineUnavailable
 from lungscan.evaluation.roc import roc
 from lungscan.training.loop import Told
@@ -25,7 +26,10 @@ def need_tensorboard() -> None:
 
 
 class Board:
-    """Writes what it is told into a folder. A training that goes on replaces what was written after its checkpoint."""
+    """Writes what it is told into a folder. A training that goes on replaces what was written after its checkpoint.
+
+    Raises NotWritten as soon as TensorBoard's own thread could not write: events are appended, and may end in half of one.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -35,12 +39,15 @@ class Board:
         if self.writer is None:
             from torch.utils.tensorboard.writer import SummaryWriter
 
-            self.writer = SummaryWriter(str(self.folder), purge_step=told.step)
-        self._write(self.writer, told)
+            with files.writing(self.folder):
+                self.writer = SummaryWriter(str(self.folder), purge_step=told.step)
+        with files.writing(self.folder):
+            self._write(self.writer, told)
 
     def close(self) -> None:
         if self.writer is not None:
-            self.writer.close()
+            with files.writing(self.folder):
+                self.writer.close()
 
     def _write(self, to: SummaryWriter, told: Told) -> None:
         to.add_scalar("loss", told.loss, told.step)

@@ -7,6 +7,7 @@ The command runs alone in a process group, whose number is its own, so that it c
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -16,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NoReturn
 
 from tests.conftest import ROOT
 
@@ -83,7 +85,7 @@ def _load() -> None:
     jobs.PLANS = {name: replace(plan, save_every=1) for name, plan in jobs.PLANS.items()}
 
 
-def _command(arguments: list[str], folder: str) -> None:
+def _command(arguments: list[str], folder: str) -> NoReturn:
     os.setpgid(0, 0)
     os.chdir(folder)
     nothing, log = os.open(os.devnull, os.O_RDONLY), os.open("log.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
@@ -92,18 +94,24 @@ def _command(arguments: list[str], folder: str) -> None:
     sys.argv = ["lungscan", *arguments]
     from lungscan.commands import main
 
-    main()
+    code = 0
+    try:
+        main()
+    except SystemExit as end:
+        code = int(end.code or 0)
+    sys.stdout.flush()
+    os._exit(code)  # to take apart all that was loaded would take a second
 
 
 def _serve() -> None:
     _load()
+    gc.freeze()
     for line in iter(sys.stdin.readline, ""):
         what, *request = json.loads(line)
         if what == "start":
             answer = os.fork()
             if answer == 0:
                 _command(*request)
-                sys.exit()
         else:
             answer = os.waitstatus_to_exitcode(os.waitpid(request[0], 0)[1])
         print(json.dumps(answer), flush=True)
