@@ -30,6 +30,9 @@ from lungscan.commands.verify import verify
 from lungscan.commands.weights import weights
 from lungscan.errors import LungscanError, NotWritten
 
+INTERRUPTED = 130
+"""What Typer, too, ends with at Ctrl-C: without a word."""
+
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
 app = typer.Typer(
@@ -71,8 +74,10 @@ def main() -> None:
         app()
     except LungscanError as error:
         _fail(str(error), error.exit_code)
-    except KeyboardInterrupt:
-        _fail("interrupted; what was finished is kept.", 130)
+    except (KeyboardInterrupt, SystemExit) as end:
+        if isinstance(end, SystemExit) and end.code != INTERRUPTED:
+            raise
+        _fail("interrupted; what was finished is kept.", INTERRUPTED)
     except BrokenPipeError:
         _let_go_of_stdout()
         sys.exit(141)

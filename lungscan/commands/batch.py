@@ -99,9 +99,6 @@ def batch(
                         elif display.fresh:
                             session.summarise()
                             display.fresh = False
-        except KeyboardInterrupt:
-            typer.echo("lungscan: interrupted; what was finished is kept.", err=True)
-            raise
         finally:
             session.summarise()
         rows = [row for scan in scans if (row := session.row(scan)) is not None]

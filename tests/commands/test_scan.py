@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -239,3 +240,25 @@ def test_help_loads_nothing_heavy() -> None:
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT).stdout
     heavy = {"numpy", "scipy", "torch", "SimpleITK", "pydicom", "openvino", "onnx"}
     assert not heavy & set(out.splitlines()[-1].split())
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no SIGINT for one process")
+@pytest.mark.parametrize("command", ["scan", "inspect", "explain", "compare"])
+def test_ctrl_c_is_one_sentence(command: str, tmp_path: Path) -> None:
+    """While the reading of a scan takes for ever."""
+    code = (
+        "import time; from lungscan import readers; from lungscan.commands import main\n"
+        "def waits(*_): print('reading', flush=True); time.sleep(60)\n"
+        "readers._existing = waits; main()"
+    )
+    (tmp_path / "a.mhd").touch()
+    words = {"explain": ["a.mhd", "--at", "0,0,0"], "compare": ["a.mhd", "a.mhd"]}.get(command, ["a.mhd"])
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen([sys.executable, "-c", code, command, *words], cwd=tmp_path, env=environment, **pipes) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "reading\n"
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert errors.splitlines() == ["lungscan: interrupted; what was finished is kept."]
