@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint bench bench-check gpu-check docs train-demo fuzz clean
+.PHONY: demo test lint coverage bench bench-check gpu-check docs train-demo fuzz clean
 
 $(BIN)/lungscan: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -30,6 +30,12 @@ lint: $(VENV)/.dev
 	@rm -rf build/typed && mkdir -p build/typed/lungscan  # the package as installed, kernels and engines inside
 	@ln -s $(CURDIR)/lungscan/* $(CURDIR)/kernels $(CURDIR)/engines build/typed/lungscan/
 	cd build/typed && $(abspath $(BIN))/mypy --config-file $(CURDIR)/pyproject.toml -p lungscan
+
+coverage: $(VENV)/.dev  ## the branches of reading, writing, batch, cache and report that no test takes
+	rm -rf build/coverage && mkdir -p build/coverage
+	$(BIN)/python -m coverage run -m pytest -q
+	$(BIN)/python -m coverage combine -q
+	$(BIN)/python -m coverage report --skip-covered -m
 
 bench: $(VENV)/.dev  ## every benchmark, whole scans against the plain way included where real scans are at hand
 	$(BIN)/python -m pytest benchmarks -m "" --benchmark-only --benchmark-columns=min,median,max
